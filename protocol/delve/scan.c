@@ -1,0 +1,213 @@
+#include "delve/scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct span span_of(const char *text, size_t len) {
+    return (struct span){text, len};
+}
+
+static const char *skip_space(const char *p, const char *end) {
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+        p++;
+    return p;
+}
+
+/* Behind the closing quote of the string that starts at `p`, or NULL. */
+static const char *skip_string(const char *p, const char *end) {
+    const char *from = ++p;
+    while ((p = memchr(p, '"', (size_t)(end - p)))) {
+        size_t escapes = 0;
+        while (p - escapes > from && p[-1 - (ptrdiff_t)escapes] == '\\')
+            escapes++;
+        p++;
+        if (escapes % 2 == 0)
+            return p;
+    }
+    return NULL;
+}
+
+/* Behind the value at `p`, or NULL. Checks nesting, not the grammar within: jansson does that for
+ * what is decoded. */
+static const char *skip_value(const char *p, const char *end) {
+    int depth = 0;
+    do {
+        p = skip_space(p, end);
+        if (p == end)
+            return NULL;
+        if (*p == '"') {
+            if (!(p = skip_string(p, end)))
+                return NULL;
+        } else if (*p == '{' || *p == '[') {
+            if (++depth > SPAN_DEPTH_MAX)
+                return NULL;
+            p++;
+        } else if (*p == '}' || *p == ']') {
+            if (--depth < 0)
+                return NULL;
+            p++;
+        } else if (depth && (*p == ',' || *p == ':')) {
+            p++;
+        } else {
+            const char *from = p;
+            while (p < end && !strchr(",:}] \t\r\n\"{[", *p))
+                p++;
+            if (p == from)
+                return NULL;
+        }
+    } while (depth);
+    return p;
+}
+
+static size_t find_name(const char *key, size_t len, const char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!strncmp(names[i], key, len) && !names[i][len])
+            return i;
+    return n;
+}
+
+bool span_members(struct span object, const char *const *names, struct span *out, size_t n) {
+    memset(out, 0, n * sizeof *out);
+    const char *p = object.at, *end = object.at + object.len;
+    if (!p || (p = skip_space(p, end)) == end || *p++ != '{')
+        return false;
+    if ((p = skip_space(p, end)) < end && *p == '}')
+        return true;
+    while (p < end && *p == '"') {
+        const char *key = p + 1, *key_end = skip_string(p, end);
+        if (!key_end || (p = skip_space(key_end, end)) == end || *p++ != ':')
+            return false;
+        const char *value = skip_space(p, end);
+        if (!(p = skip_value(value, end)))
+            return false;
+        size_t i = find_name(key, (size_t)(key_end - 1 - key), names, n);
+        if (i < n)
+            out[i] = span_of(value, (size_t)(p - value));
+        p = skip_space(p, end);
+        if (p < end && *p == '}')
+            return true;
+        if (p == end || *p++ != ',')
+            return false;
+        p = skip_space(p, end);
+    }
+    return false;
+}
+
+bool span_element(struct span *rest, struct span *element, bool *broken) {
+    *broken = false;
+    if (span_is_null(*rest))
+        return false;
+    const char *end = rest->at + rest->len, *p = skip_space(rest->at, end);
+    *broken = p == end || (*p != '[' && *p != ',' && *p != ']');
+    if (*broken || *p == ']')
+        return false;
+    p = skip_space(p + 1, end);
+    if (p < end && *p == ']')
+        return false;
+    const char *behind = skip_value(p, end);
+    if (!behind) {
+        *broken = true;
+        return false;
+    }
+    *element = span_of(p, (size_t)(behind - p));
+    behind = skip_space(behind, end);
+    *rest = span_of(behind, (size_t)(end - behind));
+    return true;
+}
+
+int64_t span_int(struct span span) {
+    return span.at && span.len && span.len < 24 && (*span.at == '-' || (*span.at >= '0' && *span.at <= '9'))
+               ? strtoll(span.at, NULL, 10)
+               : 0;
+}
+
+uint64_t span_uint(struct span span) {
+    return span.at && span.len && span.len < 24 && *span.at >= '0' && *span.at <= '9'
+               ? strtoull(span.at, NULL, 10)
+               : 0;
+}
+
+bool span_true(struct span span) {
+    return span.len == 4 && !memcmp(span.at, "true", 4);
+}
+
+bool span_is_null(struct span span) {
+    return !span.at || (span.len == 4 && !memcmp(span.at, "null", 4));
+}
+
+bool span_equals(struct span span, const char *text) {
+    size_t n = strlen(text);
+    return span.at && span.len == n + 2 && *span.at == '"' && !memcmp(span.at + 1, text, n);
+}
+
+/* Quotes integers of 19 digits and more; everything else is copied. */
+static void quote_big(const char *p, const char *end, struct buffer *out) {
+    while (p < end) {
+        const char *from = p;
+        if (*p == '"') {
+            p = skip_string(p, end);
+            if (!p)
+                p = end;
+            buffer_add(out, from, (size_t)(p - from));
+            continue;
+        }
+        if (*p != '-' && (*p < '0' || *p > '9')) {
+            while (p < end && *p != '"' && *p != '-' && (*p < '0' || *p > '9'))
+                p++;
+            buffer_add(out, from, (size_t)(p - from));
+            continue;
+        }
+        size_t digits = 0;
+        for (p++; p < end && *p >= '0' && *p <= '9'; p++)
+            digits++;
+        bool integer = p == end || (*p != '.' && (*p | 32) != 'e');
+        bool big = integer && digits >= 18;
+        if (big)
+            buffer_putc(out, '"');
+        buffer_add(out, from, (size_t)(p - from));
+        if (big)
+            buffer_putc(out, '"');
+        while (p < end && !integer && (strchr("0123456789.eE+-", *p))) {
+            buffer_putc(out, *p);
+            p++;
+        }
+    }
+}
+
+json_t *span_decode(struct span span, struct buffer *scratch) {
+    buffer_clear(scratch);
+    if (!span.at)
+        return NULL;
+    quote_big(span.at, span.at + span.len, scratch);
+    if (scratch->failed || !scratch->len)
+        return NULL;
+    return json_loadb(scratch->data, scratch->len, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
+}
+
+int64_t delve_int(const json_t *json) {
+    if (json_is_integer(json))
+        return json_integer_value(json);
+    return json_is_string(json) ? strtoll(json_string_value(json), NULL, 10) : 0;
+}
+
+uint64_t delve_uint(const json_t *json) {
+    if (json_is_integer(json))
+        return (uint64_t)json_integer_value(json);
+    return json_is_string(json) ? strtoull(json_string_value(json), NULL, 10) : 0;
+}
+
+const char *delve_text(const json_t *json) {
+    return json_is_string(json) ? json_string_value(json) : "";
+}
+
+bool delve_reply_parse(struct span line, struct delve_reply *out) {
+    static const char *const names[] = {"id", "result", "error"};
+    struct span found[3];
+    if (!span_members(line, names, found, 3) || !found[0].at || *found[0].at < '0' ||
+        *found[0].at > '9')
+        return false;
+    out->id = span_uint(found[0]);
+    out->result = found[1];
+    out->error = span_is_null(found[2]) ? (struct span){0} : found[2];
+    return true;
+}
