@@ -10,6 +10,7 @@ static const struct {
     [DELVE_SET_API_VERSION] = {"SetApiVersion", true},
     [DELVE_GET_VERSION] = {"GetVersion", true},
     [DELVE_IS_MULTICLIENT] = {"IsMulticlient", true},
+    [DELVE_IS_ATTACHED] = {"AttachedToExistingProcess", true},
     [DELVE_STATE] = {"State", true}, /* with NonBlocking, which is the only way we ask */
     [DELVE_COMMAND] = {"Command", false},
     [DELVE_HALT] = {"Command", true},
@@ -23,6 +24,8 @@ static const struct {
     [DELVE_EVAL] = {"Eval", false},
     [DELVE_EXAMINE_MEMORY] = {"ExamineMemory", false},
     [DELVE_STACKTRACE] = {"Stacktrace", false},
+    [DELVE_LIST_ARGS] = {"ListFunctionArgs", false},
+    [DELVE_LIST_LOCALS] = {"ListLocalVars", false},
     [DELVE_LIST_GOROUTINES] = {"ListGoroutines", false},
     [DELVE_LIST_THREADS] = {"ListThreads", false},
     [DELVE_LIST_REGISTERS] = {"ListRegisters", false},

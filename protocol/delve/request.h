@@ -10,6 +10,7 @@ enum delve_method {
     DELVE_SET_API_VERSION,
     DELVE_GET_VERSION,
     DELVE_IS_MULTICLIENT,
+    DELVE_IS_ATTACHED,
     DELVE_STATE,
     DELVE_COMMAND,
     DELVE_HALT, /* Command{"halt"}: the one command that is for a running target */
@@ -23,6 +24,8 @@ enum delve_method {
     DELVE_EVAL,
     DELVE_EXAMINE_MEMORY,
     DELVE_STACKTRACE,
+    DELVE_LIST_ARGS,
+    DELVE_LIST_LOCALS,
     DELVE_LIST_GOROUTINES,
     DELVE_LIST_THREADS,
     DELVE_LIST_REGISTERS,

@@ -116,7 +116,8 @@ bool span_element(struct span *rest, struct span *element, bool *broken) {
 }
 
 int64_t span_int(struct span span) {
-    return span.at && span.len && span.len < 24 && (*span.at == '-' || (*span.at >= '0' && *span.at <= '9'))
+    return span.at && span.len && span.len < 24 &&
+                   (*span.at == '-' || (*span.at >= '0' && *span.at <= '9'))
                ? strtoll(span.at, NULL, 10)
                : 0;
 }

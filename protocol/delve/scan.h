@@ -1,6 +1,7 @@
-/* Delve's wire, read without copying: replies are lines of JSON (Go's encoder puts no newline inside
- * of one), and of a 10 KB reply to a continue a client needs a few hundred bytes. A span is a JSON
- * value inside such a line; walking skips what is not asked for. jansson decodes what is kept. */
+/* Delve's wire, read without copying: replies are lines of JSON (Go's encoder puts no newline
+ * inside of one), and of a 10 KB reply to a continue a client needs a few hundred bytes. A span is
+ * a JSON value inside such a line; walking skips what is not asked for. jansson decodes what is
+ * kept. */
 #pragma once
 
 #include "base/buffer.h"
@@ -18,8 +19,8 @@ struct span {
 
 struct span span_of(const char *text, size_t len);
 
-/* Looks the members `names[0..n)` up in one pass; out[i].at is NULL for one that is not there. False
- * if `object` is no well-formed JSON object. */
+/* Looks the members `names[0..n)` up in one pass; out[i].at is NULL for one that is not there.
+ * False if `object` is no well-formed JSON object. */
 bool span_members(struct span object, const char *const *names, struct span *out, size_t n);
 
 /* The next element of an array: start with `*rest` = the array. False at its end or where it is no
@@ -30,7 +31,7 @@ bool span_element(struct span *rest, struct span *element, bool *broken);
 int64_t span_int(struct span span);
 uint64_t span_uint(struct span span);
 bool span_true(struct span span);
-bool span_is_null(struct span span);             /* absent counts as null */
+bool span_is_null(struct span span);                  /* absent counts as null */
 bool span_equals(struct span span, const char *text); /* a string without escapes */
 
 /* Decodes a span with jansson. Integers that jansson would refuse (beyond int64, as Delve's fake

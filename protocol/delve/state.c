@@ -4,10 +4,9 @@
 
 bool delve_state_parse(struct span result, struct delve_state *out) {
     static const char *const outer[] = {"State"};
-    static const char *const names[] = {"Pid",        "Running",       "exited",
-                                        "exitStatus", "Recording",     "currentThread",
-                                        "Threads",    "stopReason",    "WatchOutOfScope",
-                                        "TargetCommandLine"};
+    static const char *const names[] = {
+        "Pid",           "Running", "exited",     "exitStatus",      "Recording",
+        "currentThread", "Threads", "stopReason", "WatchOutOfScope", "TargetCommandLine"};
     struct span state, s[COUNT(names)];
     if (!span_members(result, outer, &state, 1))
         return false;
@@ -51,10 +50,8 @@ bool delve_breakpoint_parse(struct span breakpoint, struct delve_breakpoint *out
     struct span s[COUNT(names)];
     if (!span_members(breakpoint, names, s, COUNT(names)) || !s[0].at)
         return false;
-    *out = (struct delve_breakpoint){.id = span_int(s[0]),
-                                     .name = s[1],
-                                     .total_hits = span_uint(s[2]),
-                                     .watch = s[3].len > 2};
+    *out = (struct delve_breakpoint){
+        .id = span_int(s[0]), .name = s[1], .total_hits = span_uint(s[2]), .watch = s[3].len > 2};
     return true;
 }
 

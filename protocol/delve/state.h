@@ -1,5 +1,5 @@
-/* Delve's DebuggerState, as far as a client needs it, without decoding the rest. Spans point into the
- * reply's line. */
+/* Delve's DebuggerState, as far as a client needs it, without decoding the rest. Spans point into
+ * the reply's line. */
 #pragma once
 
 #include "delve/scan.h"

@@ -310,8 +310,8 @@ static value_ref convert_pointer(struct delve_reader *r, const json_t *v, unsign
     if (!address && !(target && *text_of(target, "unreadable")))
         return value_new(r->into, VALUE_NULL);
     bool unread = !target || json_is_true(json_object_get(target, "onlyAddr"));
-    bool deep = depth > r->load.depth || (target && is_composite(kind_of(target)) &&
-                                          depth + 1 > r->load.depth);
+    bool deep = depth > r->load.depth ||
+                (target && is_composite(kind_of(target)) && depth + 1 > r->load.depth);
     if (r->as == DELVE_AS_HEX || r->as == DELVE_AS_ADDR)
         return value_address(r->into, VALUE_PTR, address);
     if (unread && !deep && !r->final)
@@ -324,8 +324,9 @@ static value_ref convert_pointer(struct delve_reader *r, const json_t *v, unsign
 static value_ref convert_interface(struct delve_reader *r, const json_t *v, unsigned depth) {
     const json_t *held = child_of(v, 0);
     if (!held || kind_of(held) == K_INVALID)
-        return *text_of(held, "unreadable") ? value_error(r->into, "%s", text_of(held, "unreadable"))
-                                            : value_new(r->into, VALUE_NULL);
+        return *text_of(held, "unreadable")
+                   ? value_error(r->into, "%s", text_of(held, "unreadable"))
+                   : value_new(r->into, VALUE_NULL);
     bool unread = json_is_true(json_object_get(held, "onlyAddr"));
     bool deep = depth > r->load.depth || (is_composite(kind_of(held)) && depth + 1 > r->load.depth);
     if (unread && !deep && !r->final)

@@ -1,5 +1,6 @@
 /* A byte buffer that grows up to a hard maximum. Appending past the maximum, or without memory,
- * sets `failed` and changes nothing: writers append freely and look at `failed` once, at the end. */
+ * sets `failed` and changes nothing: writers append freely and look at `failed` once, at the end.
+ */
 #pragma once
 
 #include <stdarg.h>

@@ -25,7 +25,8 @@ struct error *error_newv(enum error_class class, const char *format, va_list arg
 /* The one error that needs no memory. error_free() accepts it. */
 struct error *error_no_memory(void);
 
-/* Puts "context: " before the message, once a layer. Takes and returns ownership; NULL stays NULL. */
+/* Puts "context: " before the message, once a layer. Takes and returns ownership; NULL stays NULL.
+ */
 struct error *error_wrap(struct error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -62,13 +62,13 @@ static const struct {
     enum unit_kind kind;
     double factor;
 } units[] = {
-    {"ns", UNIT_TIME, 1},          {"us", UNIT_TIME, 1e3},       {"ms", UNIT_TIME, 1e6},
-    {"s", UNIT_TIME, 1e9},         {"m", UNIT_TIME, 60e9},       {"h", UNIT_TIME, 3600e9},
-    {"k", UNIT_COUNT, 1e3},        {"M", UNIT_COUNT, 1e6},       {"G", UNIT_COUNT, 1e9},
-    {"Ki", UNIT_COUNT, 1024},      {"Mi", UNIT_COUNT, 1048576},  {"Gi", UNIT_COUNT, 1073741824},
-    {"kB", UNIT_COUNT, 1e3},       {"MB", UNIT_COUNT, 1e6},      {"GB", UNIT_COUNT, 1e9},
-    {"KiB", UNIT_COUNT, 1024},     {"MiB", UNIT_COUNT, 1048576}, {"GiB", UNIT_COUNT, 1073741824},
-    {"B", UNIT_COUNT, 1},          {"%", UNIT_PERCENT, 0.01},
+    {"ns", UNIT_TIME, 1},      {"us", UNIT_TIME, 1e3},       {"ms", UNIT_TIME, 1e6},
+    {"s", UNIT_TIME, 1e9},     {"m", UNIT_TIME, 60e9},       {"h", UNIT_TIME, 3600e9},
+    {"k", UNIT_COUNT, 1e3},    {"M", UNIT_COUNT, 1e6},       {"G", UNIT_COUNT, 1e9},
+    {"Ki", UNIT_COUNT, 1024},  {"Mi", UNIT_COUNT, 1048576},  {"Gi", UNIT_COUNT, 1073741824},
+    {"kB", UNIT_COUNT, 1e3},   {"MB", UNIT_COUNT, 1e6},      {"GB", UNIT_COUNT, 1e9},
+    {"KiB", UNIT_COUNT, 1024}, {"MiB", UNIT_COUNT, 1048576}, {"GiB", UNIT_COUNT, 1073741824},
+    {"B", UNIT_COUNT, 1},      {"%", UNIT_PERCENT, 0.01},
 };
 
 bool text_unit(const char *unit, size_t len, enum unit_kind *kind, double *factor) {
@@ -160,7 +160,8 @@ static const char base64_digits[] =
 void text_base64(struct buffer *out, const void *bytes, size_t n) {
     const unsigned char *p = bytes;
     for (; n; n -= n < 3 ? n : 3, p += 3) {
-        unsigned group = (unsigned)p[0] << 16 | (n > 1 ? (unsigned)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
+        unsigned group =
+            (unsigned)p[0] << 16 | (n > 1 ? (unsigned)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
         char quad[4] = {base64_digits[group >> 18], base64_digits[group >> 12 & 63],
                         n > 1 ? base64_digits[group >> 6 & 63] : '=',
                         n > 2 ? base64_digits[group & 63] : '='};

@@ -113,8 +113,11 @@ static struct expr_value calculated(enum op op, const struct expr_value *a,
         return out;
     double x = as_double(a), y = as_double(b);
     out.kind = EXPR_FLOAT;
-    out.f = op == OP_ADD ? x + y : op == OP_SUB ? x - y : op == OP_MUL ? x * y : op == OP_DIV ? x / y
-                                                                                   : fmod(x, y);
+    out.f = op == OP_ADD   ? x + y
+            : op == OP_SUB ? x - y
+            : op == OP_MUL ? x * y
+            : op == OP_DIV ? x / y
+                           : fmod(x, y);
     return out;
 }
 
@@ -140,7 +143,8 @@ static struct expr_value eval_logic(const struct expr *expr, const struct node *
         return b;
     if (a.kind == EXPR_FAILED || b.kind == EXPR_FAILED)
         return a.kind == EXPR_FAILED ? a : b;
-    return a.kind == EXPR_BOOL && b.kind == EXPR_BOOL ? b : expr_failed("&& and || need true or false");
+    return a.kind == EXPR_BOOL && b.kind == EXPR_BOOL ? b
+                                                      : expr_failed("&& and || need true or false");
 }
 
 static struct expr_value eval_binary(const struct expr *expr, const struct node *node,

@@ -1,15 +1,16 @@
-/* pickglass's own expression language: `keep`, `expect`, `by` and the {...} of `log`. (Expressions of
- * the target's language, `when` and `capture`, are the back end's.)
+/* pickglass's own expression language: `keep`, `expect`, `by` and the {...} of `log`. (Expressions
+ * of the target's language, `when` and `capture`, are the back end's.)
  *
  *   or   = and { "||" and }          cmp  = sum [ ("=="|"!="|"<"|"<="|">"|">=") sum ]
  *   and  = cmp { "&&" cmp }          sum  = term { ("+"|"-") term }
  *   term = unary { ("*"|"/"|"%") unary }
  *   unary = ("!"|"-") unary | post   post = atom { "." name | "[" or "]" }
- *   atom = number[unit] | "string" | `string` | true | false | nil | name | name "(" args ")" | "(" or ")"
+ *   atom = number[unit] | "string" | `string` | true | false | nil | name | name "(" args ")" | "("
+ * or ")"
  *
- * An expression is parsed and checked once, is immutable afterwards and pure: it reads names through
- * a callback and has no other effect. Strings of a result point into the environment, the expression
- * or the scratch buffer and live as long as the shortest-lived of them. */
+ * An expression is parsed and checked once, is immutable afterwards and pure: it reads names
+ * through a callback and has no other effect. Strings of a result point into the environment, the
+ * expression or the scratch buffer and live as long as the shortest-lived of them. */
 #pragma once
 
 #include "base/error.h"
@@ -31,7 +32,8 @@ struct expr_value {
         int64_t i;
         double f;
     };
-    const char *text; /* of a string (not always NUL-terminated), or why it failed (NUL-terminated) */
+    const char
+        *text; /* of a string (not always NUL-terminated), or why it failed (NUL-terminated) */
     size_t len;
     value_ref tree; /* EXPR_TREE: a list, object, ... in the environment's buffer */
 };

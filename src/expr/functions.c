@@ -4,7 +4,8 @@
 #include <inttypes.h>
 
 static struct expr_value call_len(const struct expr *expr, const struct node *node,
-                                  const struct expr_env *env, const struct expr_value *args, int n) {
+                                  const struct expr_env *env, const struct expr_value *args,
+                                  int n) {
     (void)expr, (void)node, (void)n;
     if (args[0].kind == EXPR_STRING)
         return (struct expr_value){.kind = EXPR_INT, .i = (int64_t)args[0].len};
@@ -13,7 +14,9 @@ static struct expr_value call_len(const struct expr *expr, const struct node *no
     if (args[0].kind != EXPR_TREE)
         return expr_failed("len() needs a string, list, struct or map");
     const struct value *v = value_get(env->in, args[0].tree);
-    uint64_t len = v->flags & VALUE_TRUNCATED ? v->of : v->kind == VALUE_PAIRS ? v->len / 2 : v->len;
+    uint64_t len = v->flags & VALUE_TRUNCATED ? v->of
+                   : v->kind == VALUE_PAIRS   ? v->len / 2
+                                              : v->len;
     return (struct expr_value){.kind = EXPR_INT, .i = (int64_t)len};
 }
 
@@ -52,7 +55,8 @@ static struct expr_value call_replace(const struct expr *expr, const struct node
     regmatch_t hit;
     int flags = 0;
     while (from <= end && !out->failed && !regexec(node->regex, out->data + from, 1, &hit, flags)) {
-        size_t before = (size_t)hit.rm_so + (hit.rm_eo == hit.rm_so && from + (size_t)hit.rm_eo < end);
+        size_t before =
+            (size_t)hit.rm_so + (hit.rm_eo == hit.rm_so && from + (size_t)hit.rm_eo < end);
         if (!buffer_reserve(out, before + args[2].len))
             break;
         buffer_add(out, out->data + from, hit.rm_eo == hit.rm_so ? before : (size_t)hit.rm_so);
@@ -64,7 +68,8 @@ static struct expr_value call_replace(const struct expr *expr, const struct node
         buffer_add(out, out->data + from, end - from);
     if (out->failed)
         return expr_failed("the text becomes too long");
-    return (struct expr_value){.kind = EXPR_STRING, .text = out->data + start, .len = out->len - start};
+    return (struct expr_value){
+        .kind = EXPR_STRING, .text = out->data + start, .len = out->len - start};
 }
 
 /* Those without a `call` are judged over a whole run, by `expect`. */

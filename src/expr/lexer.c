@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 const char *const op_texts[OP_COUNT] = {
-    [OP_NONE] = "",  [OP_OR] = "||", [OP_AND] = "&&",  [OP_EQ] = "==",       [OP_NE] = "!=",
-    [OP_LE] = "<=",  [OP_GE] = ">=", [OP_LT] = "<",    [OP_GT] = ">",        [OP_ADD] = "+",
-    [OP_SUB] = "-",  [OP_MUL] = "*", [OP_DIV] = "/",   [OP_MOD] = "%",       [OP_NOT] = "!",
-    [OP_DOT] = ".",  [OP_OPEN] = "(", [OP_CLOSE] = ")", [OP_INDEX] = "[",     [OP_INDEX_END] = "]",
+    [OP_NONE] = "",   [OP_OR] = "||",  [OP_AND] = "&&",  [OP_EQ] = "==",   [OP_NE] = "!=",
+    [OP_LE] = "<=",   [OP_GE] = ">=",  [OP_LT] = "<",    [OP_GT] = ">",    [OP_ADD] = "+",
+    [OP_SUB] = "-",   [OP_MUL] = "*",  [OP_DIV] = "/",   [OP_MOD] = "%",   [OP_NOT] = "!",
+    [OP_DOT] = ".",   [OP_OPEN] = "(", [OP_CLOSE] = ")", [OP_INDEX] = "[", [OP_INDEX_END] = "]",
     [OP_COMMA] = ",",
 };
 
@@ -16,7 +16,8 @@ static bool is_word(char c) {
     return isalnum((unsigned char)c) || c == '_';
 }
 
-/* `7 % 2` is a remainder, `7%` a percentage: after the sign of a percentage no operand can stand. */
+/* `7 % 2` is a remainder, `7%` a percentage: after the sign of a percentage no operand can stand.
+ */
 static size_t unit_length(const char *p) {
     size_t n = 0;
     if (*p == '%') {

@@ -104,7 +104,8 @@ static int parse_constant(struct parser *p) {
     }
     if (p->token.kind == T_STRING) {
         char *text = unquote(p->text + p->token.at, p->token.len);
-        struct expr_value value = {.kind = EXPR_STRING, .text = text, .len = text ? strlen(text) : 0};
+        struct expr_value value = {
+            .kind = EXPR_STRING, .text = text, .len = text ? strlen(text) : 0};
         advance(p);
         return text ? add(p, (struct node){.kind = N_CONST, .constant = value, .text = text})
                     : fail(p, p->at, "out of memory");
@@ -171,7 +172,8 @@ static int parse_name(struct parser *p) {
     }
     if (name && is_op(p, OP_DOT) && !known(p, name)) {
         size_t len = p->token.at + 1;
-        while (text_is_name((char[]){p->text[len], 0}) || (p->text[len] >= '0' && p->text[len] <= '9'))
+        while (text_is_name((char[]){p->text[len], 0}) ||
+               (p->text[len] >= '0' && p->text[len] <= '9'))
             len++;
         char *dotted = strndup(p->text + at, len - at);
         if (dotted && known(p, dotted)) {
@@ -240,13 +242,15 @@ static int parse_unary(struct parser *p) {
     advance(p);
     int operand = parse_unary(p);
     p->depth--;
-    return p->error ? -1 : add(p, (struct node){.kind = N_UNARY, .op = op, .args = {operand, -1, -1}});
+    return p->error ? -1
+                    : add(p, (struct node){.kind = N_UNARY, .op = op, .args = {operand, -1, -1}});
 }
 
 static int binding(enum op op) {
     static const char table[OP_COUNT] = {
-        [OP_OR] = 1, [OP_AND] = 2, [OP_EQ] = 3,  [OP_NE] = 3,  [OP_LE] = 3,  [OP_GE] = 3, [OP_LT] = 3,
-        [OP_GT] = 3, [OP_ADD] = 4, [OP_SUB] = 4, [OP_MUL] = 5, [OP_DIV] = 5, [OP_MOD] = 5};
+        [OP_OR] = 1,  [OP_AND] = 2, [OP_EQ] = 3, [OP_NE] = 3,  [OP_LE] = 3,
+        [OP_GE] = 3,  [OP_LT] = 3,  [OP_GT] = 3, [OP_ADD] = 4, [OP_SUB] = 4,
+        [OP_MUL] = 5, [OP_DIV] = 5, [OP_MOD] = 5};
     return table[op];
 }
 

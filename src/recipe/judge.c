@@ -12,19 +12,20 @@ struct names {
 };
 
 static const char *of_probe(struct names *names, const struct probe *probe, size_t i) {
-    const char *name = i == 0                           ? NULL
-                       : i <= probe->capture_count      ? probe->captures[i - 1].name
+    const char *name = i == 0                      ? NULL
+                       : i <= probe->capture_count ? probe->captures[i - 1].name
                        : (i -= probe->capture_count) <= probe->return_count
                            ? probe->at_return[i - 1].name
-                           : (i -= probe->return_count) == 1 ? "elapsed"
-                                                             : "paused";
-    snprintf(names->text, sizeof names->text, "%s%s%s", probe->name, name ? "." : "", name ? name : "");
+                       : (i -= probe->return_count) == 1 ? "elapsed"
+                                                         : "paused";
+    snprintf(names->text, sizeof names->text, "%s%s%s", probe->name, name ? "." : "",
+             name ? name : "");
     return names->text;
 }
 
 static const char *candidate(void *ctx, size_t i) {
-    static const char *const hits[] = {"hit.function", "hit.caller",    "hit.stack", "hit.thread",
-                                       "hit.goroutine", "hit.target",   "hit.time"};
+    static const char *const hits[] = {"hit.function",  "hit.caller", "hit.stack", "hit.thread",
+                                       "hit.goroutine", "hit.target", "hit.time"};
     struct names *names = ctx;
     if (i < sizeof hits / sizeof *hits)
         return hits[i];

@@ -25,8 +25,8 @@ static void read_number(struct reader *reader, const struct node *node, struct l
     } else if ((text = read_text(reader, node, LANGUAGE_PLAIN))) {
         double share;
         if (!text_quantity(text, &share, &kind) || kind != UNIT_PERCENT || share <= 0 || share > 1)
-            source_error(reader->source, node->mark,
-                         "%s: \"%s\" is not a share of time (like 5%%)", reader->where, text);
+            source_error(reader->source, node->mark, "%s: \"%s\" is not a share of time (like 5%%)",
+                         reader->where, text);
         else
             into->limit->is = share;
         free(text);
@@ -93,8 +93,8 @@ const struct key limits_keys[] = {
     {"hits", LIMIT_SCHEMA, "most hits of a target", read_hits, false},
     {"run_hits", LIMIT_SCHEMA, "most hits of the run, all targets together", read_run_hits, false},
     {"max_pause", LIMIT_SCHEMA, "the longest single pause", read_max_pause, false},
-    {"pause_budget", LIMIT_SCHEMA, "the share of time that the target may be held", read_pause_budget,
-     false},
+    {"pause_budget", LIMIT_SCHEMA, "the share of time that the target may be held",
+     read_pause_budget, false},
     {0}};
 
 void read_limits(struct reader *reader, const struct node *node, void *into) {
@@ -129,8 +129,8 @@ static void read_bytes(struct reader *reader, const struct node *node, void *int
 
 const struct key load_keys[] = {
     {"string", "{\"type\":[\"string\",\"integer\"]}", "bytes of a string", read_string, false},
-    {"items", "{\"type\":[\"string\",\"integer\"]}", "elements of an array, slice or map", read_items,
-     false},
+    {"items", "{\"type\":[\"string\",\"integer\"]}", "elements of an array, slice or map",
+     read_items, false},
     {"depth", "{\"type\":[\"string\",\"integer\"]}", "dereferences and nesting", read_depth, false},
     {"bytes", "{\"type\":[\"string\",\"integer\"]}", "bytes of a []byte", read_bytes, false},
     {0}};

@@ -101,14 +101,16 @@ const struct key location_keys[] = {
     {"module", "{\"type\":\"string\"}", "a shared library", read_module, false},
     {"inlined", "{\"type\":[\"boolean\",\"string\"]}", "inlined copies too (default true)",
      read_inlined, false},
-    {"offset", "{\"type\":[\"integer\",\"string\"]}", "bytes behind the address", read_offset, false},
+    {"offset", "{\"type\":[\"integer\",\"string\"]}", "bytes behind the address", read_offset,
+     false},
     {"hw", "{\"type\":[\"boolean\",\"string\"]}", "use a hardware breakpoint", read_hw, false},
     {0}};
 
 /* "file.go:37" is a file and a line where everything behind the last colon is digits. */
 static bool split_line(struct location *location, const char *text) {
     const char *colon = strrchr(text, ':');
-    if (!colon || colon == text || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+    if (!colon || colon == text || !colon[1] ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1))
         return false;
     location->file = strndup(text, (size_t)(colon - text));
     location->line = (unsigned)strtoul(colon + 1, NULL, 10);

@@ -75,8 +75,8 @@ static struct mark mark_of(const yaml_mark_t *mark) {
 }
 
 static void refuse(struct builder *b, const yaml_event_t *event, const char *what) {
-    source_error(b->source, mark_of(&event->start_mark), "%s: if it belongs to an expression, quote it",
-                 what);
+    source_error(b->source, mark_of(&event->start_mark),
+                 "%s: if it belongs to an expression, quote it", what);
     b->failed = true;
 }
 
@@ -154,9 +154,11 @@ static bool is_null_word(const char *text) {
 }
 
 static void on_scalar(struct builder *b, const yaml_event_t *event) {
-    if (event->data.scalar.anchor || (event->data.scalar.tag && !event->data.scalar.quoted_implicit &&
-                                      !event->data.scalar.plain_implicit)) {
-        refuse(b, event, event->data.scalar.anchor ? "this is a YAML anchor (&)" : "this is a YAML tag (!)");
+    if (event->data.scalar.anchor ||
+        (event->data.scalar.tag && !event->data.scalar.quoted_implicit &&
+         !event->data.scalar.plain_implicit)) {
+        refuse(b, event,
+               event->data.scalar.anchor ? "this is a YAML anchor (&)" : "this is a YAML tag (!)");
         return;
     }
     struct node *node = new_node(b, NODE_SCALAR, event);
@@ -172,10 +174,11 @@ static void on_scalar(struct builder *b, const yaml_event_t *event) {
     }
     const char *unbalanced = node->plain ? brackets_of(node->text) : NULL;
     if (node->plain && is_null_word(node->text)) {
-        refuse(b, event, *node->text ? "this is YAML's null" : "the value is missing (YAML's null)");
+        refuse(b, event,
+               *node->text ? "this is YAML's null" : "the value is missing (YAML's null)");
     } else if (unbalanced) {
-        source_error(b->source, node->mark, "\"%s\" %s: YAML has split it there; quote it", node->text,
-                     unbalanced);
+        source_error(b->source, node->mark, "\"%s\" %s: YAML has split it there; quote it",
+                     node->text, unbalanced);
         b->failed = true;
     }
     attach(b, node);

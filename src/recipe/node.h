@@ -1,7 +1,7 @@
-/* A recipe's text as a tree with a mark on every node. YAML (and JSON, its subset) without its traps:
- * whatever YAML would rewrite in silence (tags, anchors, aliases, nulls, duplicate keys, brackets
- * that split a plain scalar) is an error here that says 'quote it'. Scalars stay text: "no" and
- * "1.10" are what the reader of a key makes of them. */
+/* A recipe's text as a tree with a mark on every node. YAML (and JSON, its subset) without its
+ * traps: whatever YAML would rewrite in silence (tags, anchors, aliases, nulls, duplicate keys,
+ * brackets that split a plain scalar) is an error here that says 'quote it'. Scalars stay text:
+ * "no" and "1.10" are what the reader of a key makes of them. */
 #pragma once
 
 #include "base/error.h"

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const type_names[] = {"int",  "float",    "bool",     "string",
-                                         "size", "duration", "location", "expr", NULL};
+static const char *const type_names[] = {"int",      "float",    "bool", "string", "size",
+                                         "duration", "location", "expr", NULL};
 
 static void read_type(struct reader *reader, const struct node *node, void *into) {
     int type = read_word(reader, node, type_names);
@@ -33,7 +33,8 @@ static void read_secret(struct reader *reader, const struct node *node, void *in
 
 const struct key param_keys[] = {
     {"type",
-     "{\"enum\":[\"int\",\"float\",\"bool\",\"string\",\"size\",\"duration\",\"location\",\"expr\"]}",
+     "{\"enum\":[\"int\",\"float\",\"bool\",\"string\",\"size\",\"duration\",\"location\",\"expr\"]"
+     "}",
      "what kind of literal it is", read_type, true},
     {"default", "{\"type\":[\"string\",\"number\",\"boolean\"]}", "its value where none is given",
      read_default, false},
@@ -49,7 +50,8 @@ static bool fits(enum param_type type, const char *text) {
     case PARAM_INT: strtoll(text, &end, 0); return *text && !*end;
     case PARAM_FLOAT: strtod(text, &end); return *text && !*end;
     case PARAM_BOOL: return !strcmp(text, "true") || !strcmp(text, "false");
-    case PARAM_SIZE: return text_quantity(text, &number, &unit) && unit <= UNIT_COUNT && unit != UNIT_TIME;
+    case PARAM_SIZE:
+        return text_quantity(text, &number, &unit) && unit <= UNIT_COUNT && unit != UNIT_TIME;
     case PARAM_DURATION: return text_quantity(text, &number, &unit) && unit == UNIT_TIME;
     default: return true;
     }
@@ -161,14 +163,16 @@ static const char *expand_one(struct reader *reader, const struct node *node, co
                               enum language language, bool quoted, struct buffer *out) {
     const char *end = strchr(p, '}');
     if (!end) {
-        source_error(reader->source, node->mark, "\"${\" is not closed (write $$ for a dollar sign)");
+        source_error(reader->source, node->mark,
+                     "\"${\" is not closed (write $$ for a dollar sign)");
         return NULL;
     }
     char name[96];
     snprintf(name, sizeof name, "%.*s", (int)(end - p - 2), p + 2);
     if (quoted) {
         source_error(reader->source, node->mark,
-                     "\"${%s}\" inside quotes: it is put in as a literal with its own quotes", name);
+                     "\"${%s}\" inside quotes: it is put in as a literal with its own quotes",
+                     name);
         return NULL;
     }
     const struct param *param = find_param(reader, node, name);
@@ -178,7 +182,8 @@ static const char *expand_one(struct reader *reader, const struct node *node, co
     return end + 1;
 }
 
-/* A number with a unit at `p` becomes an integer of its base unit; behind it, or `p` if it is none. */
+/* A number with a unit at `p` becomes an integer of its base unit; behind it, or `p` if it is none.
+ */
 static const char *lower_unit(const char *p, struct buffer *out) {
     char *end;
     if (p[0] == '0' && isalpha((unsigned char)p[1]))

@@ -1,5 +1,5 @@
-/* What the readers of a recipe's parts share. Each reader takes a node, reports what is wrong with it
- * to the source and goes on, so that one run shows every mistake. */
+/* What the readers of a recipe's parts share. Each reader takes a node, reports what is wrong with
+ * it to the source and goes on, so that one run shows every mistake. */
 #pragma once
 
 #include "recipe/recipe.h"
@@ -27,8 +27,8 @@ void read_map(struct reader *reader, const struct node *map, const struct key *k
 /* Which language a text is: decides how ${p} is quoted. */
 enum language { LANGUAGE_PLAIN, LANGUAGE_OURS, LANGUAGE_TARGET };
 
-/* The scalar's text with ${p} put in and $$ undone; in the target's language units on numbers become
- * plain integers. NULL after an error. The caller owns it. */
+/* The scalar's text with ${p} put in and $$ undone; in the target's language units on numbers
+ * become plain integers. NULL after an error. The caller owns it. */
 char *read_text(struct reader *reader, const struct node *node, enum language language);
 char *read_name(struct reader *reader, const struct node *node, const char *what);
 bool read_bool(struct reader *reader, const struct node *node, bool *out);
@@ -38,7 +38,8 @@ bool read_size(struct reader *reader, const struct node *node, uint64_t most, ui
 
 /* The index of the scalar's text in `words` (which ends with NULL), or -1 after an error. */
 int read_word(struct reader *reader, const struct node *node, const char *const *words);
-bool want_kind(struct reader *reader, const struct node *node, enum node_kind kind, const char *what);
+bool want_kind(struct reader *reader, const struct node *node, enum node_kind kind,
+               const char *what);
 
 void read_location(struct reader *reader, const struct node *node, struct location *location);
 void read_limits(struct reader *reader, const struct node *node, void *into);

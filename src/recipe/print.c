@@ -34,8 +34,8 @@ static void print_filters(const struct recipe *recipe, const struct probe *probe
     if (*probe->hit_cond.text)
         buffer_printf(out, "    hit_cond  %s\n", probe->hit_cond.text);
     if (probe->rate_hits)
-        buffer_printf(out, "    rate      %llu hits in %.4gs\n", (unsigned long long)probe->rate_hits,
-                      (double)probe->rate_per_ns / 1e9);
+        buffer_printf(out, "    rate      %llu hits in %.4gs\n",
+                      (unsigned long long)probe->rate_hits, (double)probe->rate_per_ns / 1e9);
     if (probe->max_hits)
         buffer_printf(out, "    max_hits  %llu\n", (unsigned long long)probe->max_hits);
     print_duration(out, "every", probe->every_ns);
@@ -49,7 +49,8 @@ static void print_captures(const char *title, const struct capture *captures, si
                       as[captures[i].as]);
 }
 
-static void print_probe(const struct recipe *recipe, const struct probe *probe, struct buffer *out) {
+static void print_probe(const struct recipe *recipe, const struct probe *probe,
+                        struct buffer *out) {
     static const char *const then[] = {
         [DO_DISARM] = "disarm", [DO_END] = "end", [DO_END_RUN] = "end_run", [DO_NOTHING] = NULL};
     print_trigger(probe, out);

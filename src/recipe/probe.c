@@ -5,18 +5,19 @@
 #include <stdlib.h>
 
 const char *const trigger_names[TRIGGERS] = {
-    [TRIGGER_NONE] = "",           [TRIGGER_AT] = "at",         [TRIGGER_CALL] = "call",
-    [TRIGGER_RETURN_OF] = "return_of", [TRIGGER_WATCH] = "watch", [TRIGGER_TIMER] = "timer",
-    [TRIGGER_SIGNAL] = "signal",   [TRIGGER_PANIC] = "panic",   [TRIGGER_EXIT] = "exit",
-    [TRIGGER_SYSCALL] = "syscall",
+    [TRIGGER_NONE] = "",         [TRIGGER_AT] = "at",
+    [TRIGGER_CALL] = "call",     [TRIGGER_RETURN_OF] = "return_of",
+    [TRIGGER_WATCH] = "watch",   [TRIGGER_TIMER] = "timer",
+    [TRIGGER_SIGNAL] = "signal", [TRIGGER_PANIC] = "panic",
+    [TRIGGER_EXIT] = "exit",     [TRIGGER_SYSCALL] = "syscall",
 };
 
 static void set_trigger(struct reader *reader, const struct node *node, struct probe *probe,
                         enum trigger trigger) {
     if (probe->trigger)
         source_error(reader->source, node->key->mark,
-                     "%s has two triggers, \"%s\" and \"%s\": a probe has exactly one", reader->where,
-                     trigger_names[probe->trigger], trigger_names[trigger]);
+                     "%s has two triggers, \"%s\" and \"%s\": a probe has exactly one",
+                     reader->where, trigger_names[probe->trigger], trigger_names[trigger]);
     probe->trigger = trigger;
     probe->trigger_mark = node->mark;
 }
@@ -60,9 +61,10 @@ static void read_watch_from(struct reader *reader, const struct node *node, void
 
 const struct key watch_keys[] = {
     {"expr", "{\"type\":\"string\"}", "what to watch", read_watch_expr, true},
-    {"access", "{\"enum\":[\"read\",\"write\",\"rw\"]}", "which accesses", read_watch_access, false},
-    {"from", "{\"type\":\"string\"}", "the probe at whose hit the address is taken", read_watch_from,
+    {"access", "{\"enum\":[\"read\",\"write\",\"rw\"]}", "which accesses", read_watch_access,
      false},
+    {"from", "{\"type\":\"string\"}", "the probe at whose hit the address is taken",
+     read_watch_from, false},
     {0}};
 
 static void read_watch(struct reader *reader, const struct node *node, void *into) {
@@ -229,9 +231,11 @@ const struct key capture_keys[] = {
      false},
     {"depth", "{\"type\":[\"string\",\"integer\"]}", "dereferences and nesting", read_capture_depth,
      false},
-    {"string", "{\"type\":[\"string\",\"integer\"]}", "bytes of a string", read_capture_string, false},
+    {"string", "{\"type\":[\"string\",\"integer\"]}", "bytes of a string", read_capture_string,
+     false},
     {"items", "{\"type\":[\"string\",\"integer\"]}", "elements", read_capture_items, false},
-    {"bytes", "{\"type\":[\"string\",\"integer\"]}", "bytes of a []byte", read_capture_bytes, false},
+    {"bytes", "{\"type\":[\"string\",\"integer\"]}", "bytes of a []byte", read_capture_bytes,
+     false},
     {0}};
 
 static struct capture *add_capture(struct reader *reader, const struct node *node,
@@ -239,8 +243,8 @@ static struct capture *add_capture(struct reader *reader, const struct node *nod
                                    const char *name) {
     for (size_t i = 0; i < *count; i++) {
         if (!strcmp((*list)[i].name, name)) {
-            source_error(reader->source, node->mark, "%s captures \"%s\" twice: give one another name",
-                         reader->where, name);
+            source_error(reader->source, node->mark,
+                         "%s captures \"%s\" twice: give one another name", reader->where, name);
             return NULL;
         }
     }
@@ -359,8 +363,8 @@ const struct key probe_keys[] = {
     {"syscall", TEXT, "trigger: a system call (later)", read_syscall, false},
     {"after", "{\"anyOf\":[{\"type\":\"string\"},{\"$ref\":\"#/$defs/after\"}]}",
      "only after another probe's hit", read_after, false},
-    {"when", "{\"type\":[\"string\",\"boolean\"]}", "a condition in the target's language", read_when,
-     false},
+    {"when", "{\"type\":[\"string\",\"boolean\"]}", "a condition in the target's language",
+     read_when, false},
     {"hit_cond", "{\"type\":[\"string\",\"integer\"]}", "a condition on the count of hits",
      read_hit_cond, false},
     {"rate", TEXT, "most hits in a time, like 50/s", read_rate, false},
@@ -376,19 +380,21 @@ const struct key probe_keys[] = {
     {"thread", BOOL, "details of the thread", read_thread, false},
     {"stack", COUNT, "frames of the stack", read_stack, false},
     {"load", "{\"$ref\":\"#/$defs/load\"}", "how much of a value to read", read_probe_load, false},
-    {"keep", "{\"type\":[\"string\",\"boolean\"]}", "a condition over what was captured", read_later,
-     false},
+    {"keep", "{\"type\":[\"string\",\"boolean\"]}", "a condition over what was captured",
+     read_later, false},
     {"log", TEXT, "a line of text with {captures}", read_later, false},
     {"emit", "{\"enum\":[\"all\",\"none\"]}", "none: feed aggregates only", read_emit, false},
-    {"then", "{\"enum\":[\"disarm\",\"end\",\"end_run\"]}", "what a hit leads to", read_then, false},
+    {"then", "{\"enum\":[\"disarm\",\"end\",\"end_run\"]}", "what a hit leads to", read_then,
+     false},
     {"stop", "{\"enum\":[\"thread\",\"process\"]}", "who stops at a hit", read_stop, false},
     {0}};
 
 static void check_probe(struct reader *reader, const struct node *node, struct probe *probe) {
     if (!probe->trigger)
-        source_error(reader->source, node->key->mark,
-                     "%s has no trigger: one of at, call, return_of, watch, timer, signal, panic, exit",
-                     reader->where);
+        source_error(
+            reader->source, node->key->mark,
+            "%s has no trigger: one of at, call, return_of, watch, timer, signal, panic, exit",
+            reader->where);
     if (probe->return_count && probe->trigger != TRIGGER_CALL)
         source_error(reader->source, probe_key_mark(probe, "at_return"),
                      "%s: at_return goes with \"call\"; elsewhere use \"capture\"", reader->where);
@@ -414,7 +420,8 @@ void read_probes(struct reader *reader, const struct node *node, void *into) {
         probe->load = (struct load){UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
         probe->keys = (struct node *)at;
         if (!text_is_name(probe->name))
-            source_error(reader->source, at->key->mark, "\"%s\" is no name for a probe", probe->name);
+            source_error(reader->source, at->key->mark, "\"%s\" is no name for a probe",
+                         probe->name);
         read_map(reader, at, probe_keys, probe);
         check_probe(reader, at, probe);
         reader->where = "the recipe";
@@ -432,9 +439,9 @@ static void clear_captures(struct capture *captures, size_t n) {
 }
 
 void probe_clear(struct probe *probe) {
-    char *texts[] = {probe->name,        probe->at.text,   probe->at.function, probe->at.file,
-                     probe->at.match,    probe->at.module, probe->watch,       probe->signal,
-                     probe->after_name,  probe->when,      probe->watch_from_name};
+    char *texts[] = {probe->name,       probe->at.text,   probe->at.function,    probe->at.file,
+                     probe->at.match,   probe->at.module, probe->watch,          probe->signal,
+                     probe->after_name, probe->when,      probe->watch_from_name};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     clear_captures(probe->captures, probe->capture_count);

@@ -34,7 +34,8 @@ static void read_redact(struct reader *reader, const struct node *node, void *in
         return;
     for (const struct node *at = node->first; at; at = at->next) {
         char *name = read_text(reader, at, LANGUAGE_PLAIN);
-        char **place = name ? ARRAY_ADD(recipe->redact, recipe->redact_count, recipe->redact_cap) : NULL;
+        char **place =
+            name ? ARRAY_ADD(recipe->redact, recipe->redact_count, recipe->redact_cap) : NULL;
         if (place)
             *place = name;
     }
@@ -44,8 +45,10 @@ static void read_require(struct reader *reader, const struct node *node, void *i
     char *text = read_text(reader, node, LANGUAGE_PLAIN);
     enum unit_kind kind;
     double share = 0;
-    if (text && (!text_quantity(text, &share, &kind) || kind != UNIT_PERCENT || share < 0 || share > 1))
-        source_error(reader->source, node->mark, "require: \"%s\" is not a share (like 95%%)", text);
+    if (text &&
+        (!text_quantity(text, &share, &kind) || kind != UNIT_PERCENT || share < 0 || share > 1))
+        source_error(reader->source, node->mark, "require: \"%s\" is not a share (like 95%%)",
+                     text);
     ((struct recipe *)into)->require = share;
     free(text);
 }
@@ -69,12 +72,13 @@ const struct key recipe_keys[] = {
      read_targets, false},
     {"limits", "{\"$ref\":\"#/$defs/limits\"}", "what the run may take", read_limits, false},
     {"load", "{\"$ref\":\"#/$defs/load\"}", "how much of a value to read", read_recipe_load, false},
-    {"redact", "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}", "names whose values are withheld",
-     read_redact, false},
-    {"require", "{\"type\":\"string\"}", "the share of the targets that must be reached", read_require,
-     false},
+    {"redact", "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
+     "names whose values are withheld", read_redact, false},
+    {"require", "{\"type\":\"string\"}", "the share of the targets that must be reached",
+     read_require, false},
     {"probes",
-     "{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":{\"$ref\":\"#/$defs/probe\"}}",
+     "{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":{\"$ref\":\"#/$defs/"
+     "probe\"}}",
      "what to look at, by name", read_probes, true},
     {"aggregate", "{\"type\":\"object\",\"additionalProperties\":{\"$ref\":\"#/$defs/aggregate\"}}",
      "sums over hits", read_early, false},
@@ -105,7 +109,8 @@ static void read_all(struct reader *reader, const struct node *root) {
         read_params(reader, params, reader->recipe);
     read_map(reader, root, recipe_keys, reader->recipe);
     resolve_probes(reader);
-    const struct node *aggregate = node_member(root, "aggregate"), *expect = node_member(root, "expect");
+    const struct node *aggregate = node_member(root, "aggregate"),
+                      *expect = node_member(root, "expect");
     if (aggregate)
         read_aggregate(reader, aggregate, reader->recipe);
     if (expect)
@@ -138,7 +143,8 @@ struct error *recipe_parse(const char *name, const char *text, size_t len,
                             .where = "the recipe"};
     recipe->root = node_parse(&source);
     if (recipe->root && recipe->root->kind != NODE_MAP)
-        source_error(&source, recipe->root->mark, "a recipe is keys and values, beginning with \"recipe: 1\"");
+        source_error(&source, recipe->root->mark,
+                     "a recipe is keys and values, beginning with \"recipe: 1\"");
     else if (recipe->root)
         read_all(&reader, recipe->root);
     check_given(&reader);

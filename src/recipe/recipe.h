@@ -1,5 +1,6 @@
-/* A recipe, parsed, with the parameters of one target put in, its own-language expressions compiled.
- * Immutable afterwards; targets with the same parameters share one. It knows nothing of back ends. */
+/* A recipe, parsed, with the parameters of one target put in, its own-language expressions
+ * compiled. Immutable afterwards; targets with the same parameters share one. It knows nothing of
+ * back ends. */
 #pragma once
 
 #include "expr/expr.h"
@@ -158,14 +159,14 @@ struct recipe {
     size_t param_cap, target_cap, probe_cap, redact_cap;
     struct limits limits;
     struct load load;
-    double require; /* share of the targets that must be reached */
+    double require;                          /* share of the targets that must be reached */
     struct mark aggregate_mark, expect_mark; /* line 0: not there */
     struct node *root;
 };
 
-/* Parses `text`. `given` are parameters from the command line; those of `target`, if it is not NULL,
- * win over the recipe's defaults and lose against `given`. All mistakes are reported at once, as one
- * ERROR_RECIPE. Values of secret parameters go to secret_add(). */
+/* Parses `text`. `given` are parameters from the command line; those of `target`, if it is not
+ * NULL, win over the recipe's defaults and lose against `given`. All mistakes are reported at once,
+ * as one ERROR_RECIPE. Values of secret parameters go to secret_add(). */
 struct error *recipe_parse(const char *source, const char *text, size_t len,
                            const struct settings *given, const struct target *target,
                            struct recipe **out);

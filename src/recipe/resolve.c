@@ -1,12 +1,12 @@
-/* What can be read only when all probes are: references between them, and the expressions of our own
- * language, which may name captures. */
+/* What can be read only when all probes are: references between them, and the expressions of our
+ * own language, which may name captures. */
 #include "recipe/parse.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const hit_names[] = {"hit.function", "hit.caller",    "hit.stack", "hit.thread",
-                                        "hit.goroutine", "hit.target",   "hit.time",  "elapsed",
+static const char *const hit_names[] = {"hit.function",  "hit.caller", "hit.stack", "hit.thread",
+                                        "hit.goroutine", "hit.target", "hit.time",  "elapsed",
                                         "paused",        NULL};
 
 static const char *probe_candidate(void *ctx, size_t i) {
@@ -21,9 +21,9 @@ static int find_probe(struct reader *reader, const struct probe *from, const cha
         if (!strcmp(recipe->probes[i].name, name))
             return (int)i;
     const char *near = text_nearest(name, probe_candidate, recipe);
-    source_error(reader->source, probe_key_mark(from, key), "%s: %s: there is no probe \"%s\"%s%s%s",
-                 reader->where, key, name, near ? " (did you mean \"" : "", near ? near : "",
-                 near ? "\"?)" : "");
+    source_error(reader->source, probe_key_mark(from, key),
+                 "%s: %s: there is no probe \"%s\"%s%s%s", reader->where, key, name,
+                 near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
     return -1;
 }
 
@@ -66,7 +66,8 @@ static void compile_keep(struct reader *reader, struct probe *probe, const struc
     size_t at;
     struct error *error = text ? expr_parse(text, scope, &probe->keep, &at) : NULL;
     if (error)
-        source_error(reader->source, inside(node, at), "%s: keep: %s", reader->where, error->message);
+        source_error(reader->source, inside(node, at), "%s: keep: %s", reader->where,
+                     error->message);
     error_free(error);
     free(text);
 }
@@ -77,7 +78,8 @@ static void compile_log(struct reader *reader, struct probe *probe, const struct
     size_t at;
     struct error *error = text ? expr_template_parse(text, scope, &probe->log, &at) : NULL;
     if (error)
-        source_error(reader->source, inside(node, at), "%s: log: %s", reader->where, error->message);
+        source_error(reader->source, inside(node, at), "%s: log: %s", reader->where,
+                     error->message);
     error_free(error);
     free(text);
 }

@@ -32,7 +32,8 @@ static void put_definition(struct buffer *out, const char *name, const char *sho
 static void put_triggers(struct buffer *out) {
     buffer_puts(out, ",\"oneOf\":[");
     for (int i = TRIGGER_NONE + 1; i < TRIGGER_SYSCALL; i++)
-        buffer_printf(out, "%s{\"required\":[\"%s\"]}", i == TRIGGER_AT ? "" : ",", trigger_names[i]);
+        buffer_printf(out, "%s{\"required\":[\"%s\"]}", i == TRIGGER_AT ? "" : ",",
+                      trigger_names[i]);
     buffer_puts(out, "]");
 }
 
@@ -56,9 +57,10 @@ static void put_definitions(struct buffer *out) {
     put_definition(out, "aggregate", NULL, aggregate_keys);
     buffer_putc(out, ',');
     put_definition(out, "capture", "{\"type\":[\"string\",\"number\"]},", capture_keys);
-    buffer_puts(out, ",\"captures\":{\"anyOf\":[{\"type\":\"string\"},"
-                     "{\"type\":\"array\",\"items\":{\"type\":[\"string\",\"number\"]}},"
-                     "{\"type\":\"object\",\"additionalProperties\":{\"$ref\":\"#/$defs/capture\"}}]},");
+    buffer_puts(out,
+                ",\"captures\":{\"anyOf\":[{\"type\":\"string\"},"
+                "{\"type\":\"array\",\"items\":{\"type\":[\"string\",\"number\"]}},"
+                "{\"type\":\"object\",\"additionalProperties\":{\"$ref\":\"#/$defs/capture\"}}]},");
     size_t at = out->len;
     put_definition(out, "probe", NULL, probe_keys);
     if (out->len > at) {

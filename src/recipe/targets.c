@@ -41,7 +41,9 @@ static void read_target_params(struct reader *reader, const struct node *node, v
     }
 }
 
-#define VALUES "{\"type\":\"object\",\"additionalProperties\":{\"type\":[\"string\",\"number\",\"boolean\"]}}"
+#define VALUES                                                                                     \
+    "{\"type\":\"object\",\"additionalProperties\":{\"type\":[\"string\",\"number\",\"boolean\"]}" \
+    "}"
 
 const struct key target_keys[] = {
     {"name", "{\"type\":\"string\"}", "how events name it", read_target_name, true},
@@ -55,7 +57,8 @@ static void check_names(struct reader *reader, const struct target *target) {
     struct recipe *recipe = reader->recipe;
     for (size_t i = 0; target->name && i + 1 < recipe->target_count; i++)
         if (recipe->targets[i].name && !strcmp(recipe->targets[i].name, target->name))
-            source_error(reader->source, target->mark, "two targets are named \"%s\"", target->name);
+            source_error(reader->source, target->mark, "two targets are named \"%s\"",
+                         target->name);
 }
 
 void read_targets(struct reader *reader, const struct node *node, void *into) {
@@ -63,7 +66,8 @@ void read_targets(struct reader *reader, const struct node *node, void *into) {
     if (!want_kind(reader, node, NODE_LIST, "a list of targets"))
         return;
     for (const struct node *at = node->first; at; at = at->next) {
-        struct target *target = ARRAY_ADD(recipe->targets, recipe->target_count, recipe->target_cap);
+        struct target *target =
+            ARRAY_ADD(recipe->targets, recipe->target_count, recipe->target_cap);
         if (!target)
             return;
         target->mark = at->mark;

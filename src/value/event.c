@@ -5,9 +5,9 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [EVENT_RUN] = "run",       [EVENT_ARMED] = "armed",         [EVENT_HIT] = "hit",
-    [EVENT_LOG] = "log",       [EVENT_SIGNAL] = "signal",       [EVENT_EXIT] = "exit",
-    [EVENT_TRIP] = "trip",     [EVENT_ERROR] = "error",         [EVENT_AGGREGATE] = "aggregate",
+    [EVENT_RUN] = "run",         [EVENT_ARMED] = "armed",   [EVENT_HIT] = "hit",
+    [EVENT_LOG] = "log",         [EVENT_SIGNAL] = "signal", [EVENT_EXIT] = "exit",
+    [EVENT_TRIP] = "trip",       [EVENT_ERROR] = "error",   [EVENT_AGGREGATE] = "aggregate",
     [EVENT_VERDICT] = "verdict", [EVENT_END] = "end",
 };
 _Static_assert(sizeof names / sizeof *names == EVENT_END + 1, "every type has a name");
@@ -53,7 +53,8 @@ bool event_valid(const struct buffer *in) {
     return body && body->kind == VALUE_OBJECT;
 }
 
-static void write_name(const struct buffer *in, struct buffer *out, const char *key, value_ref ref) {
+static void write_name(const struct buffer *in, struct buffer *out, const char *key,
+                       value_ref ref) {
     const char *text = event_string(in, ref);
     if (!text)
         return;

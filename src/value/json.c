@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXACT_MAX INT64_C(9007199254740991) /* 2^53 - 1: beyond it jq and JavaScript lose digits */
+#define EXACT_MAX                                                                                  \
+    INT64_C(9007199254740991) /* 2^53 - 1: beyond it jq and JavaScript lose digits                 \
+                               */
 #define NEST_MAX 64
 
 static void write_value(const struct buffer *in, value_ref ref, struct buffer *out, int nest);
@@ -46,28 +48,33 @@ static void write_double(struct buffer *out, double f) {
     buffer_puts(out, text);
 }
 
-static void write_null(const struct buffer *in, const struct value *v, struct buffer *out, int nest) {
+static void write_null(const struct buffer *in, const struct value *v, struct buffer *out,
+                       int nest) {
     (void)in, (void)v, (void)nest;
     buffer_puts(out, "null");
 }
 
-static void write_bool(const struct buffer *in, const struct value *v, struct buffer *out, int nest) {
+static void write_bool(const struct buffer *in, const struct value *v, struct buffer *out,
+                       int nest) {
     (void)in, (void)nest;
     buffer_puts(out, v->b ? "true" : "false");
 }
 
-static void write_int(const struct buffer *in, const struct value *v, struct buffer *out, int nest) {
+static void write_int(const struct buffer *in, const struct value *v, struct buffer *out,
+                      int nest) {
     (void)in, (void)nest;
     bool exact = v->i <= EXACT_MAX && v->i >= -EXACT_MAX;
     buffer_printf(out, exact ? "%" PRId64 : "\"%" PRId64 "\"", v->i);
 }
 
-static void write_uint(const struct buffer *in, const struct value *v, struct buffer *out, int nest) {
+static void write_uint(const struct buffer *in, const struct value *v, struct buffer *out,
+                       int nest) {
     (void)in, (void)nest;
     buffer_printf(out, v->u <= (uint64_t)EXACT_MAX ? "%" PRIu64 : "\"%" PRIu64 "\"", v->u);
 }
 
-static void write_float(const struct buffer *in, const struct value *v, struct buffer *out, int nest) {
+static void write_float(const struct buffer *in, const struct value *v, struct buffer *out,
+                        int nest) {
     (void)in, (void)nest;
     write_double(out, v->f);
 }
@@ -88,14 +95,16 @@ static void write_string(const struct buffer *in, const struct value *v, struct 
     value_json_string(out, value_text(in, v), v->len);
 }
 
-static void write_bytes(const struct buffer *in, const struct value *v, struct buffer *out, int nest) {
+static void write_bytes(const struct buffer *in, const struct value *v, struct buffer *out,
+                        int nest) {
     (void)nest;
     buffer_puts(out, "{\"$bytes\":\"");
     text_base64(out, value_text(in, v), v->len);
     buffer_puts(out, "\"}");
 }
 
-static void write_list(const struct buffer *in, const struct value *v, struct buffer *out, int nest) {
+static void write_list(const struct buffer *in, const struct value *v, struct buffer *out,
+                       int nest) {
     buffer_putc(out, '[');
     for (value_ref at = v->at; at; at = value_get(in, at)->next) {
         if (at != v->at)
@@ -119,7 +128,8 @@ static void write_object(const struct buffer *in, const struct value *v, struct 
     buffer_putc(out, '}');
 }
 
-static void write_pairs(const struct buffer *in, const struct value *v, struct buffer *out, int nest) {
+static void write_pairs(const struct buffer *in, const struct value *v, struct buffer *out,
+                        int nest) {
     buffer_putc(out, '[');
     bool key = true;
     for (value_ref at = v->at; at; at = value_get(in, at)->next, key = !key) {
@@ -154,12 +164,14 @@ static void write_redacted(const struct buffer *in, const struct value *v, struc
 typedef void writer(const struct buffer *in, const struct value *v, struct buffer *out, int nest);
 
 static writer *const writers[] = {
-    [VALUE_NULL] = write_null,     [VALUE_BOOL] = write_bool,       [VALUE_INT] = write_int,
-    [VALUE_UINT] = write_uint,     [VALUE_FLOAT] = write_float,     [VALUE_COMPLEX] = write_complex,
-    [VALUE_STRING] = write_string, [VALUE_BYTES] = write_bytes,     [VALUE_LIST] = write_list,
-    [VALUE_OBJECT] = write_object, [VALUE_PAIRS] = write_pairs,     [VALUE_PTR] = write_address,
-    [VALUE_FUNC] = write_marked,   [VALUE_CHAN] = write_address,    [VALUE_ERROR] = write_marked,
-    [VALUE_REDACTED] = write_redacted,
+    [VALUE_NULL] = write_null,     [VALUE_BOOL] = write_bool,
+    [VALUE_INT] = write_int,       [VALUE_UINT] = write_uint,
+    [VALUE_FLOAT] = write_float,   [VALUE_COMPLEX] = write_complex,
+    [VALUE_STRING] = write_string, [VALUE_BYTES] = write_bytes,
+    [VALUE_LIST] = write_list,     [VALUE_OBJECT] = write_object,
+    [VALUE_PAIRS] = write_pairs,   [VALUE_PTR] = write_address,
+    [VALUE_FUNC] = write_marked,   [VALUE_CHAN] = write_address,
+    [VALUE_ERROR] = write_marked,  [VALUE_REDACTED] = write_redacted,
 };
 _Static_assert(sizeof writers / sizeof *writers == VALUE_REDACTED + 1, "every kind has a writer");
 

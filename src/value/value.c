@@ -163,9 +163,8 @@ value_ref value_copy(struct buffer *into, const struct buffer *from, value_ref r
     if (!value)
         return 0;
     struct value old = *value; /* `into` may be `from`, and move */
-    value_ref copy = has_text(&old)
-                         ? value_texted(into, old.kind, value_text(from, &old), old.len)
-                         : value_new(into, old.kind);
+    value_ref copy = has_text(&old) ? value_texted(into, old.kind, value_text(from, &old), old.len)
+                                    : value_new(into, old.kind);
     if (!copy)
         return 0;
     struct value *fresh = value_get(into, copy);

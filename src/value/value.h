@@ -1,9 +1,9 @@
 /* What was seen in a target: a tree of values in one pointer-free buffer.
  *
- * A tree lives in a `struct buffer` and is addressed by offsets, so ring, pipe and recording copy it
- * as it is. All builders append to that buffer and return the new value's offset; when the buffer is
- * full they return 0, which every other function accepts as 'no value', and the buffer's `failed`
- * says so at the end. Pointers into the buffer are good until the next append. */
+ * A tree lives in a `struct buffer` and is addressed by offsets, so ring, pipe and recording copy
+ * it as it is. All builders append to that buffer and return the new value's offset; when the
+ * buffer is full they return 0, which every other function accepts as 'no value', and the buffer's
+ * `failed` says so at the end. Pointers into the buffer are good until the next append. */
 #pragma once
 
 #include "base/buffer.h"
@@ -40,8 +40,8 @@ struct value {
     value_ref next; /* the next child of the same parent */
     uint32_t key;   /* offset of the key's bytes, NUL-terminated; 0 where there is none */
     uint32_t key_len;
-    uint32_t len;  /* bytes of a text, children of a composite */
-    uint32_t at;   /* offset of a text (NUL-terminated), or the first child */
+    uint32_t len;   /* bytes of a text, children of a composite */
+    uint32_t at;    /* offset of a text (NUL-terminated), or the first child */
     value_ref last; /* the last child */
     uint32_t unused2;
     uint64_t of; /* bytes or elements there were, with VALUE_TRUNCATED */

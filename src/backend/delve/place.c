@@ -1,0 +1,211 @@
+/* Locations to addresses.
+ *
+ *   FindLocation ── several addresses, copies unwanted ──▶ FindLocation *0x... (whose code is it?)
+ *        │ ── returns wanted ──▶ FunctionReturnLocations
+ *        └── refused ──▶ ListFunctions or ListSources, for the nearest name */
+#include "backend/delve/delve.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void refuse(struct query *query, struct error *error) {
+    if (query->error)
+        error_free(error);
+    else
+        query->error = error;
+}
+
+static void add_address(struct place *place, uint64_t address) {
+    uint64_t *grown = realloc(place->addresses, (place->count + 1) * sizeof *grown);
+    if (!grown)
+        return;
+    place->addresses = grown;
+    place->addresses[place->count++] = address;
+}
+
+static void drop_address(struct place *place, uint64_t address) {
+    for (size_t i = 0; i < place->count; i++) {
+        if (place->addresses[i] == address) {
+            memmove(&place->addresses[i], &place->addresses[i + 1],
+                    (--place->count - i) * sizeof address);
+            return;
+        }
+    }
+}
+
+/* One address among several of a function: is it in the function itself or in an inlined copy? */
+struct ownership {
+    struct query *query;
+    size_t place;
+    uint64_t address;
+};
+
+static void on_owner(struct backend *b, void *ctx, struct span result, struct error *error) {
+    struct ownership *question = ctx;
+    struct query *query = question->query;
+    struct place *place = &query->places[question->place];
+    json_t *root = error ? NULL : span_decode(result, &b->scratch);
+    const json_t *location = json_array_get(json_object_get(root, "Locations"), 0);
+    const char *owner = delve_text(json_object_get(json_object_get(location, "function"), "name"));
+    if (location && strcmp(owner, place->function)) {
+        drop_address(place, question->address);
+        query->inlined_copies++;
+    }
+    json_decref(root);
+    error_free(error);
+    free(question);
+}
+
+static void ask_owner(struct backend *b, struct query *query, size_t place, uint64_t address) {
+    struct ownership *question = malloc(sizeof *question);
+    char text[32];
+    if (!question)
+        return;
+    *question = (struct ownership){query, place, address};
+    snprintf(text, sizeof text, "*0x%" PRIx64, address);
+    delve_call(b, DELVE_FIND_LOCATION,
+               json_pack("{s:o,s:s}", "Scope", delve_scope(-1, 0), "Loc", text), on_owner,
+               question);
+}
+
+static void on_returns(struct backend *b, void *ctx, struct span result, struct error *error) {
+    struct query *query = ctx;
+    json_t *root = error ? NULL : span_decode(result, &b->scratch), *address;
+    size_t i;
+    if (error)
+        refuse(query, error_wrap(error, "the returns of %s", query->location->text));
+    /* Replies come in the order of the questions, so the first place without addresses is meant. */
+    struct place *place = query->places;
+    while (place < query->places + query->count && place->count)
+        place++;
+    if (root && place < query->places + query->count)
+        json_array_foreach(json_object_get(root, "Addrs"), i, address)
+            add_address(place, delve_uint(address));
+    json_decref(root);
+}
+
+static bool add_place(struct backend *b, struct query *query, const json_t *location) {
+    const json_t *pcs = json_object_get(location, "pcs"), *pc;
+    const char *function =
+        delve_text(json_object_get(json_object_get(location, "function"), "name"));
+    struct place *place = ARRAY_ADD(query->places, query->count, query->cap);
+    if (!place)
+        return false;
+    place->function = strdup(function);
+    place->file = strdup(delve_text(json_object_get(location, "file")));
+    place->line = (unsigned)delve_int(json_object_get(location, "line"));
+    size_t i, index = query->count - 1, n = json_array_size(pcs);
+    bool own = query->own || (query->location->has_inlined && !query->location->inlined);
+    if (query->returns) {
+        delve_call(b, DELVE_RETURN_LOCATIONS, json_pack("{s:s}", "FnName", function), on_returns,
+                   query);
+        return true;
+    }
+    if (!n)
+        add_address(place, delve_uint(json_object_get(location, "pc")));
+    json_array_foreach(pcs, i, pc) {
+        add_address(place, delve_uint(pc) + (uint64_t)query->location->offset);
+        if (own && n > 1)
+            ask_owner(b, query, index, delve_uint(pc));
+    }
+    return true;
+}
+
+/* Among the names that the server lists, the one that was probably meant. */
+static const char *list_candidate(void *ctx, size_t i) {
+    return json_string_value(json_array_get(ctx, i));
+}
+
+static const char *tail_of(const char *name) {
+    const char *slash = strrchr(name, '/');
+    return slash ? slash + 1 : name;
+}
+
+static const char *tail_candidate(void *ctx, size_t i) {
+    const char *name = list_candidate(ctx, i);
+    return name ? tail_of(name) : NULL;
+}
+
+static void suggest(struct backend *b, struct query *query, struct span result, const char *key,
+                    const char *wanted) {
+    json_t *root = span_decode(result, &b->scratch);
+    json_t *names = json_object_get(root, key);
+    const char *near = text_nearest(wanted, list_candidate, names);
+    if (!near)
+        near = text_nearest(tail_of(wanted), tail_candidate, names);
+    if (near && query->error && query->error != error_no_memory()) {
+        struct error *better = error_new(query->error->class, "%s (did you mean \"%s\"?)",
+                                         query->error->message, near);
+        error_free(query->error);
+        query->error = better;
+    }
+    json_decref(root);
+}
+
+static void on_functions(struct backend *b, void *ctx, struct span result, struct error *error) {
+    struct query *query = ctx;
+    if (!error)
+        suggest(b, query, result, "Funcs", query->location->function);
+    error_free(error);
+}
+
+static void on_sources(struct backend *b, void *ctx, struct span result, struct error *error) {
+    struct query *query = ctx;
+    if (!error)
+        suggest(b, query, result, "Sources", query->location->file);
+    error_free(error);
+}
+
+static void refuse_location(struct backend *b, struct query *query, struct error *error) {
+    bool no_file =
+        strstr(error->message, "could not find file") || strstr(error->message, "not found");
+    refuse(query,
+           error_new(ERROR_RECIPE, "%s: Delve says: %s", query->location->text, error->message));
+    if (query->location->function)
+        delve_call(b, DELVE_LIST_FUNCTIONS, json_pack("{s:s}", "Filter", ""), on_functions, query);
+    else if (query->location->file && no_file)
+        delve_call(b, DELVE_LIST_SOURCES, json_pack("{s:s}", "Filter", ""), on_sources, query);
+    error_free(error);
+}
+
+static void on_location(struct backend *b, void *ctx, struct span result, struct error *error) {
+    struct query *query = ctx;
+    if (error) {
+        refuse_location(b, query, error);
+        return;
+    }
+    json_t *root = span_decode(result, &b->scratch), *location;
+    const json_t *locations = json_object_get(root, "Locations");
+    size_t i, n = json_array_size(locations);
+    if (!n)
+        refuse(query, error_new(ERROR_RECIPE, "%s: nothing there", query->location->text));
+    else if (query->location->match && n > query->location->max)
+        refuse(query, error_new(ERROR_RECIPE,
+                                "%s names %zu functions, more than its `max` of %u: narrow it, or "
+                                "raise `max`",
+                                query->location->text, n, query->location->max));
+    else
+        json_array_foreach(locations, i, location) if (!add_place(b, query, location))
+            refuse(query, error_no_memory());
+    json_decref(root);
+}
+
+static void location_text(const struct location *location, char *out, size_t size) {
+    if (location->function)
+        snprintf(out, size, "%s", location->function);
+    else if (location->file)
+        snprintf(out, size, "%s:%u", location->file, location->line);
+    else if (location->match)
+        snprintf(out, size, "/%s/", location->match);
+    else
+        snprintf(out, size, "*0x%" PRIx64, location->address);
+}
+
+void delve_resolve(struct backend *b, struct query *query) {
+    char text[4096];
+    location_text(query->location, text, sizeof text);
+    delve_call(b, DELVE_FIND_LOCATION,
+               json_pack("{s:o,s:s}", "Scope", delve_scope(-1, 0), "Loc", text), on_location,
+               query);
+}

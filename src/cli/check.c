@@ -1,0 +1,133 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: pickglass check RECIPE... [TARGET] [-p NAME=VALUE]\n"
+    "\n"
+    "Everything that can be known before a run. Shows how each recipe was understood, or\n"
+    "all that is wrong with it, at its lines. With a target: whether its back end can do\n"
+    "what is asked, whether every place exists there, and whether its debugger accepts\n"
+    "the conditions. The target is left as it was found: one that runs is halted for a\n"
+    "moment, one that is stopped stays stopped.\n"
+    "\n"
+    "Exit code: 0 fine, 2 something is wrong, 3 the target cannot be reached.\n";
+
+struct checked {
+    bool armed, failed;
+};
+
+static void print_place(pick_value place) {
+    const char *key;
+    char *function = NULL, *file = NULL, *line = NULL;
+    for (size_t i = 0; i < pick_value_count(place); i++) {
+        pick_value child = pick_value_child(place, i, &key);
+        char **slot = !strcmp(key, "function") ? &function
+                      : !strcmp(key, "file")   ? &file
+                      : !strcmp(key, "line")   ? &line
+                                               : NULL;
+        if (slot)
+            *slot = pick_value_json(child);
+    }
+    if (file && line)
+        printf("      %s at %s:%s\n", function, file, line);
+    free(function);
+    free(file);
+    free(line);
+}
+
+static void on_event(void *ctx, const pick_event *event) {
+    struct checked *checked = ctx;
+    const char *text, *type = pick_event_type(event);
+    size_t len;
+    if (!strcmp(type, "armed")) {
+        checked->armed = true;
+        pick_value probes = pick_event_value(event, "probes");
+        printf("on %s:\n", pick_event_target(event));
+        for (size_t i = 0; i < pick_value_count(probes); i++) {
+            char path[64];
+            snprintf(path, sizeof path, "probes.%zu.probe", i);
+            if (pick_value_text(pick_event_value(event, path), &text, &len))
+                printf("  %.*s\n", (int)len, text);
+            snprintf(path, sizeof path, "probes.%zu.places", i);
+            pick_value places = pick_event_value(event, path);
+            for (size_t k = 0; k < pick_value_count(places); k++)
+                print_place(pick_value_child(places, k, NULL));
+        }
+    } else if (pick_value_text(pick_event_value(event, !strcmp(type, "end") ? "error" : "message"),
+                               &text, &len)) {
+        fprintf(stderr, "%.*s\n", (int)len, text);
+    }
+}
+
+static int check_on_target(const struct options *o, const char *path, const char *text, size_t len,
+                           const char *target) {
+    struct checked checked = {0};
+    pick_run *run = pick_run_new();
+    if (!run)
+        return EXIT_RUN;
+    pick_error *error = pick_run_recipe(run, path, text, len);
+    if (!error)
+        error = pick_run_params(run, o->params);
+    if (!error)
+        error = add_target(run, target);
+    apply_options(run, o);
+    pick_run_option(run, PICK_STATUS, 0);
+    pick_run_mode(run, PICK_CHECK);
+    pick_run_on_event(run, on_event, &checked);
+    int code = error ? pick_error_code(error) : pick_run_all(run, &error);
+    if (error)
+        say_error(error);
+    pick_run_free(run);
+    return code;
+}
+
+static int check_recipe(const struct options *o, const char *path, const char *target) {
+    char *text, *described = NULL;
+    size_t len;
+    pick_error *error = pick_read_file(path, &text, &len);
+    if (error)
+        return say_error(error);
+    error = pick_recipe_check(path, text, len, o->params, &described);
+    int code = EXIT_FINE;
+    if (error) {
+        code = pick_error_code(error);
+        fprintf(stderr, "%s\n", pick_error_message(error));
+        pick_error_free(error);
+    } else {
+        fputs(described, stdout);
+        fflush(stdout);
+        if (target)
+            code = check_on_target(o, path, text, len, target);
+    }
+    free(described);
+    free(text);
+    return code;
+}
+
+static int check_main(int argc, char **argv) {
+    struct options o;
+    const char *target = NULL;
+    int code, worst = EXIT_FINE, recipes = 0;
+    if (!options_read(&check_command, argc, argv, &o, &code))
+        return code;
+    for (int i = 0; i < o.word_count; i++)
+        if (is_target(o.words[i]))
+            target = o.words[i];
+    for (int i = 0; i < o.word_count; i++) {
+        if (is_target(o.words[i]))
+            continue;
+        recipes++;
+        code = check_recipe(&o, o.words[i], target);
+        worst = code ? code : worst;
+    }
+    if (!recipes)
+        worst = say_usage(&check_command, "which recipe?");
+    options_clear(&o);
+    return worst;
+}
+
+const struct command check_command = {"check", "all that can be known before a run", help, "pbc",
+                                      check_main};

@@ -1,0 +1,45 @@
+/* The command line: one file a subcommand, all above the public API and nothing else. */
+#pragma once
+
+#include <pickglass/pickglass.h>
+
+enum { EXIT_FINE = 0, EXIT_USAGE = 1, EXIT_RECIPE = 2, EXIT_RUN = 3, EXIT_UNSUPPORTED = 77 };
+
+struct command {
+    const char *name;
+    const char *summary; /* a line for `pickglass --help` */
+    const char *help;    /* all of `pickglass NAME --help` */
+    const char *options; /* which of the common ones it takes: their short letters, see options.c */
+    int (*run)(int argc, char **argv);
+};
+
+extern const struct command run_command, trace_command, check_command, list_command, schema_command;
+
+/* What the common options said. */
+struct options {
+    pick_params *params;
+    const char *sinks[16];
+    int sink_count;
+    const char *binary, *targets_file, *target_output, *when, *hits, *duration, *stack;
+    int resume, end_kills_target, insecure, kill_launched, require_hits, quiet, print_recipe;
+    int skip_unsupported;
+    int connect_ms, timeout_ms;
+    char **words; /* what is no option, in its order */
+    int word_count;
+};
+
+/* Reads argv[1..]. False: the exit code is in *code, everything has been said (also for --help). */
+bool options_read(const struct command *command, int argc, char **argv, struct options *out,
+                  int *code);
+void options_clear(struct options *options);
+
+/* Says it on stderr and frees it; the exit code. */
+int say_error(pick_error *error);
+int say_usage(const struct command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Is this word a target, rather than a recipe or an expression? */
+bool is_target(const char *word);
+pick_error *add_target(pick_run *run, const char *word); /* URI or NAME=URI */
+void apply_options(pick_run *run, const struct options *options);
+pick_error *add_sinks(pick_run *run, const struct options *options);

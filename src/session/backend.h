@@ -1,0 +1,197 @@
+/* What a session needs of a debugger.
+ *
+ * A back end is one connection to one target. Operations queue; flush() submits all that is queued
+ * in as few writes as it can and completes with exactly one `flushed`. resume() and halt() end in
+ * exactly one `stopped` or `lost`. No callback runs inside of an operation.
+ *
+ * To add a back end:
+ *   1. a folder src/backend/NAME with a table `const struct backend_ops NAME_ops`
+ *   2. one line in src/backend/registry.c
+ *   3. its row in docs/targets.md, and its servers in tests/live */
+#pragma once
+
+#include "recipe/recipe.h"
+#include "value/value.h"
+#include <uv.h>
+
+struct backend;
+
+enum want_kind {
+    WANT_EXPR,
+    WANT_ARGS,
+    WANT_LOCALS,
+    WANT_RESULTS, /* what the function returns, at one of its returns */
+    WANT_STACK,
+    WANT_REGISTERS,
+    WANT_GOROUTINE,
+    WANT_GOROUTINES,
+    WANT_THREAD,
+    WANT_LIST, /* names of a kind: `expr` is "functions", ..., `pattern` a regular expression */
+};
+
+/* One thing to read at a hit. Immutable while a site refers to it. */
+struct want {
+    enum want_kind kind;
+    const char *expr; /* WANT_EXPR, in the target's language */
+    enum capture_as as;
+    struct load load;
+    unsigned frames; /* WANT_STACK */
+    const char *pattern;
+};
+
+enum site_kind { SITE_CODE, SITE_RETURN, SITE_WATCH, SITE_PANIC };
+
+/* One place that can be armed, serving all probes that sit there. Owned by the session. */
+struct site {
+    enum site_kind kind;
+    char name[64]; /* pg<run>n<number>: how leftovers and strangers are told apart */
+    uint64_t *addresses;
+    size_t address_count;
+    const char *watch; /* expression of SITE_WATCH */
+    enum watch_access access;
+    int64_t watch_goroutine;      /* in whose frame `watch` is resolved; 0 = globally */
+    const struct location *where; /* as the recipe says it, for messages; NULL for SITE_PANIC */
+    const char *cond, *hit_cond;  /* to be decided by the server; NULL = none */
+    struct want *wants;           /* read ahead at each hit where the server can */
+    size_t want_count, want_cap;
+    bool identify_frame; /* hit->frame is needed (to pair a call with its return) */
+
+    bool armed;
+    struct error *error;  /* why the last arm or disarm failed; the session takes it */
+    int64_t id;           /* the back end's */
+    uint64_t server_hits; /* as the server counts them */
+};
+
+/* A place in the code. Strings are owned. */
+struct place {
+    uint64_t *addresses;
+    size_t count;
+    char *function, *file;
+    unsigned line;
+};
+
+/* A question: where is this location? */
+struct query {
+    const struct location *location;
+    bool returns; /* the function's returns instead of its entry */
+    bool own;     /* only the function's own entry, no inlined copies */
+    /* the answer */
+    struct place *places;
+    size_t count, cap;
+    unsigned inlined_copies; /* that were left out */
+    struct error *error;
+};
+
+struct hit {
+    struct site *site; /* NULL: no site; then only what does not depend on a site can be read */
+    int64_t thread, goroutine; /* goroutine 0: none */
+    uint64_t pc;
+    const char *function, *file; /* "" where unknown; good until resume() */
+    unsigned line;
+    int64_t frame; /* identifies the frame on its stack, also after the stack has moved */
+    bool has_frame;
+    const char *condition_error; /* the server could not decide the condition; its words */
+};
+
+enum stop_reason {
+    STOP_HITS,   /* at least one hit of ours */
+    STOP_HALTED, /* our halt; `hits` has one entry, the current thread, without a site */
+    STOP_EXITED,
+    STOP_PANIC,     /* the target is about to die of a panic or fatal error; one hit */
+    STOP_STRANGER,  /* somebody else's stop: never resume it */
+    STOP_RESTARTED, /* the target is another process now: nothing is armed any more; one hit */
+};
+
+struct stop {
+    enum stop_reason reason;
+    struct hit *hits;
+    size_t count;
+    int64_t pid;
+    int exit_status; /* or the signal that ended it, with by_signal */
+    bool by_signal;
+    const char *what; /* for people: which breakpoint, which panic; may be "" */
+    uint64_t seen_ns; /* uv_hrtime() when the reply was there */
+    bool halted_too;  /* a halt of ours is answered by this stop as well */
+};
+
+struct target_info {
+    int64_t pid;
+    bool running;   /* now; else stopped */
+    bool at_launch; /* stopped where the program begins, nothing of it has run */
+    bool started;   /* we started the server, so its first stop is ours */
+    bool stays;     /* the target lives on when we disconnect */
+    bool core;      /* nothing will ever run */
+    const char *server, *version, *language; /* "Delve", "1.27.2", "go1.26" */
+    const char *command;                     /* the target's command line, "" if unknown */
+    const char *stopped_at; /* the name of the breakpoint where it is stopped; "" for none */
+};
+
+struct backend_events {
+    void (*connected)(void *owner, const struct target_info *info, struct error *error);
+    void (*flushed)(void *owner);
+    void (*stopped)(void *owner, const struct stop *stop); /* `stop` is good until resume() */
+    void (*lost)(void *owner,
+                 struct error *error);             /* at any time after `connected`; the last one */
+    void (*left)(void *owner);                     /* completes leave(); the last one */
+    void (*notice)(void *owner, const char *text); /* something that people should know */
+};
+
+enum read_result {
+    READ_DONE,  /* *out is the value: perhaps one that says why it cannot be read */
+    READ_AGAIN, /* queued; flush() and read again */
+};
+
+enum leave_how {
+    LEAVE_QUIETLY, /* the target stays as it is now */
+    LEAVE_KILL,    /* end the server and the target that it launched */
+};
+
+struct backend_setup {
+    uv_loop_t *loop;
+    const char *run; /* its id: part of the names of our breakpoints */
+    const char *uri;
+    const char *relay;   /* the program that relays a started server's output */
+    const char *output;  /* a file for it; NULL = stderr */
+    unsigned timeout_ms; /* for the answer to one request */
+    bool end_kills_target, insecure, kill_launched;
+    /* Tells where the server can be reached, as soon as it is known: for repair. */
+    void (*reachable)(void *ctx, const char *uri);
+    void *reachable_ctx;
+};
+
+struct backend_caps {
+    const char *name;
+    unsigned triggers;             /* bit n: trigger n */
+    const char *why_not[TRIGGERS]; /* what to say about the others */
+    bool conditions;               /* `cond` and `hit_cond` are decided by the server */
+    bool registers, goroutines;
+    bool stops_all;   /* a hit stops the whole target */
+    bool hides_false; /* hits whose condition is false are not seen */
+};
+
+struct backend_ops {
+    const struct backend_caps *caps;
+    struct error *(*create)(const struct backend_setup *setup, const struct backend_events *events,
+                            void *owner, struct backend **out);
+    void (*connect)(struct backend *backend); /* ends in `connected` */
+    void (*inspect)(struct backend *backend); /* how is it now? ends in `connected` again */
+
+    /* These queue, and are for a stopped target. */
+    void (*resolve)(struct backend *backend, struct query *query);
+    void (*arm)(struct backend *backend, struct site *site); /* again: with changed cond, wants */
+    void (*disarm)(struct backend *backend, struct site *site);
+    enum read_result (*read)(struct backend *backend, const struct hit *hit,
+                             const struct want *want, struct buffer *into, value_ref *out);
+    /* Answers that are still to come are dropped; what was queued to read stays unread. */
+    void (*give_up)(struct backend *backend);
+    void (*flush)(struct backend *backend);
+
+    void (*resume)(struct backend *backend); /* stopped target; ends in `stopped` or `lost` */
+    void (*halt)(struct backend *backend);   /* running target; its stop says `halted_too` */
+
+    void (*leave)(struct backend *backend, enum leave_how how); /* ends in `left` */
+    void (*destroy)(struct backend *backend); /* at any time; no callback follows */
+};
+
+/* The back end for a URI, or NULL; *why then says why. */
+const struct backend_ops *backend_find(const char *uri, const char **why);

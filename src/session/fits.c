@@ -1,0 +1,75 @@
+/* A key that the chosen back end cannot honour is an error at its line, never ignored. */
+#include "session/session.h"
+
+static struct error *refuse(const struct recipe *recipe, const struct probe *probe, const char *key,
+                            const struct backend_caps *caps, const char *why) {
+    return recipe_error(recipe, probe_key_mark(probe, key), "probe \"%s\": %s: not with %s: %s",
+                        probe->name, key, caps->name, why);
+}
+
+static const char *find_register(const char *expr) {
+    const char *dollar = strchr(expr, '$');
+    return dollar && (dollar == expr || dollar[-1] != '"') ? dollar : NULL;
+}
+
+/* `arg0` by ABI, `$rax`: for back ends that look at registers themselves. */
+static bool needs_abi(const char *expr) {
+    for (const char *p = expr; (p = strstr(p, "arg")); p += 3) {
+        bool starts = p == expr || (!text_is_name((char[]){p[-1], 0}) && p[-1] != '.');
+        size_t digits = strspn(p + 3, "0123456789");
+        if (starts && digits && !text_is_name((char[]){p[3 + digits] ? p[3 + digits] : ' ', 0}))
+            return true;
+    }
+    return find_register(expr) != NULL;
+}
+
+static struct error *check_exprs(const struct recipe *recipe, const struct probe *probe,
+                                 const struct backend_caps *caps) {
+    static const char why[] =
+        "Delve names arguments and reads registers by itself: use the argument's "
+        "name, or \"registers: true\"";
+    if (probe->when && needs_abi(probe->when))
+        return refuse(recipe, probe, "when", caps, why);
+    for (size_t i = 0; i < probe->capture_count; i++)
+        if (needs_abi(probe->captures[i].expr))
+            return refuse(recipe, probe, "capture", caps, why);
+    for (size_t i = 0; i < probe->return_count; i++)
+        if (needs_abi(probe->at_return[i].expr))
+            return refuse(recipe, probe, "at_return", caps, why);
+    return NULL;
+}
+
+static struct error *check_place(const struct recipe *recipe, const struct probe *probe,
+                                 const struct backend_caps *caps) {
+    const char *key = trigger_names[probe->trigger];
+    if (probe->at.module)
+        return refuse(recipe, probe, key, caps, "a Go program is one module: leave \"module\" out");
+    if (probe->at.hw)
+        return refuse(recipe, probe, key, caps,
+                      "Delve has hardware watchpoints only: leave \"hw\" out");
+    if (probe->trigger == TRIGGER_WATCH && probe->access == WATCH_READ)
+        return refuse(recipe, probe, key, caps,
+                      "the processor cannot tell reads alone: say \"access: rw\"");
+    return NULL;
+}
+
+struct error *session_fits(const struct recipe *recipe, const struct backend_caps *caps) {
+    for (size_t i = 0; i < recipe->probe_count; i++) {
+        const struct probe *probe = &recipe->probes[i];
+        const char *why = caps->why_not[probe->trigger];
+        struct error *error = NULL;
+        if (!(caps->triggers & (1u << probe->trigger)))
+            error =
+                refuse(recipe, probe, trigger_names[probe->trigger], caps, why ? why : "unknown");
+        else if (probe->stop == STOP_THREAD && caps->stops_all)
+            error =
+                refuse(recipe, probe, "stop", caps, "its server always stops the whole process");
+        if (!error)
+            error = check_place(recipe, probe, caps);
+        if (!error)
+            error = check_exprs(recipe, probe, caps);
+        if (error)
+            return error;
+    }
+    return NULL;
+}

@@ -1,0 +1,195 @@
+/* What should be armed at this moment. A pure look at each probe's state: whoever wants a probe
+ * armed or disarmed changes that state, and the next stop mends the difference. */
+#include "session/state.h"
+
+#include <stdlib.h>
+
+static void sooner(uint64_t *next, uint64_t when) {
+    if (when < *next)
+        *next = when;
+}
+
+static bool after_is_open(struct probe_state *p, uint64_t now, uint64_t *next) {
+    if (!p->after_open)
+        return false;
+    if (!p->probe->after_within_ns)
+        return true;
+    uint64_t until = p->after_ns + p->probe->after_within_ns;
+    if (now < until) {
+        sooner(next, until);
+        return true;
+    }
+    return p->after_open = false;
+}
+
+bool probe_wanted(struct session *s, struct probe_state *p, uint64_t now, uint64_t *next) {
+    uint64_t until;
+    if (p->done || s->ending || s->congested || s->exited)
+        return false;
+    if (p->probe->after >= 0 && !after_is_open(p, now, next))
+        return false;
+    if (p->probe->watch_from >= 0 && !p->after_open)
+        return false;
+    if (pause_throttled(s, now, &until)) {
+        sooner(next, until);
+        return false;
+    }
+    if (now < p->every_next || now < p->rate_closed_until) {
+        sooner(next, p->every_next > p->rate_closed_until ? p->every_next : p->rate_closed_until);
+        return false;
+    }
+    return true;
+}
+
+/* Returns are armed while calls are under way; and always where every call counts. */
+static bool member_wanted(struct session *s, const struct member *m, uint64_t now, uint64_t *next) {
+    struct probe_state *p = m->probe;
+    if (m->role != ROLE_RETURN)
+        return probe_wanted(s, p, now, next);
+    if (p->call_count && !s->ending && !s->exited)
+        return true;
+    bool selective = p->probe->when || p->probe->every_ns || p->probe->rate_hits ||
+                     p->probe->after >= 0 || *p->probe->hit_cond.text || p->probe->max_hits;
+    return !selective && probe_wanted(s, p, now, next);
+}
+
+bool spot_wanted(struct session *s, const struct spot *spot, uint64_t now, uint64_t *next) {
+    bool wanted = false;
+    for (size_t i = 0; i < spot->member_count; i++)
+        wanted |= member_wanted(s, &spot->members[i], now, next);
+    return wanted;
+}
+
+/* The server decides a condition where it is the only probe's there; first, for a target that must
+ * not suffer, it is evaluated here for a while, because what the server skips is not seen. */
+static const char *cond_for(struct session *s, const struct spot *spot) {
+    const struct member *m = &spot->members[0];
+    bool alone = spot->member_count == 1 && m->role != ROLE_RETURN;
+    if (!s->ops->caps->conditions || !alone || m->probe->probe->after >= 0)
+        return NULL;
+    return pause_calibrating(s) ? NULL : m->probe->probe->when;
+}
+
+/* Only where nothing else disarms the probe: a server forgets its count with the breakpoint. */
+static const char *hit_cond_for(struct session *s, const struct spot *spot) {
+    const struct probe *probe = spot->members[0].probe->probe;
+    bool kept = !probe->every_ns && !probe->rate_hits && probe->after < 0 && !s->was_running;
+    if (!s->ops->caps->conditions || spot->member_count != 1 || !kept || !*probe->hit_cond.text ||
+        spot->members[0].role == ROLE_RETURN)
+        return NULL;
+    return probe->hit_cond.text;
+}
+
+static bool spot_differs(struct session *s, const struct spot *spot, uint64_t now, uint64_t *next) {
+    bool wanted = spot_wanted(s, spot, now, next);
+    return wanted != spot->site.armed || (wanted && cond_for(s, spot) != spot->armed_cond);
+}
+
+static bool timer_due(const struct probe_state *p, const struct session *s, uint64_t now,
+                      uint64_t *next) {
+    if (p->probe->trigger != TRIGGER_TIMER || p->done || s->congested || s->ending)
+        return false;
+    uint64_t when =
+        p->timer_next > s->pause.throttled_until ? p->timer_next : s->pause.throttled_until;
+    sooner(next, when);
+    return when <= now;
+}
+
+bool gate_differs(struct session *s, uint64_t now, uint64_t *next) {
+    bool differs = false;
+    *next = NEVER;
+    for (size_t i = 0; i < s->spot_count; i++)
+        differs |= spot_differs(s, s->spots[i], now, next);
+    for (size_t i = 0; i < s->probe_count; i++)
+        differs |= timer_due(&s->probes[i], s, now, next);
+    return differs;
+}
+
+static void count_armed_time(struct session *s, uint64_t now) {
+    uint64_t ignored = NEVER;
+    for (size_t i = 0; i < s->probe_count; i++) {
+        struct probe_state *p = &s->probes[i];
+        bool armed = probe_wanted(s, p, now, &ignored);
+        if (p->is_armed)
+            p->armed_ns += now - p->armed_since;
+        if (p->is_armed && !armed && s->pause.throttled)
+            p->throttled++;
+        p->is_armed = armed;
+        p->armed_since = now;
+    }
+}
+
+void gate_arm(struct session *s, uint64_t now) {
+    uint64_t ignored = NEVER;
+    for (size_t i = 0; i < s->spot_count; i++) {
+        struct spot *spot = s->spots[i];
+        if (!spot_differs(s, spot, now, &ignored))
+            continue;
+        if (!spot_wanted(s, spot, now, &ignored)) {
+            s->ops->disarm(s->backend, &spot->site);
+            spot->armed_cond = NULL;
+            continue;
+        }
+        spot->site.cond = spot->armed_cond = cond_for(s, spot);
+        spot->site.hit_cond = hit_cond_for(s, spot);
+        spot->members[0].probe->hidden |= spot->site.cond && s->ops->caps->hides_false;
+        s->ops->arm(s->backend, &spot->site);
+    }
+    count_armed_time(s, now);
+}
+
+/* A watch whose expression is out of scope, or a place that cannot be armed: the probe is told off;
+ * what concerns the recipe's text gets its line. */
+static struct error *explain(struct session *s, struct spot *spot, struct error *why) {
+    const struct probe *probe = spot->members[0].probe->probe;
+    bool about_condition =
+        probe->when && (strstr(why->message, "expression") || strstr(why->message, "parse"));
+    struct mark mark = about_condition ? probe->when_mark : probe->trigger_mark;
+    struct error *error =
+        recipe_error(s->recipe, mark, "probe \"%s\": %s", probe->name, why->message);
+    error_free(why);
+    return error;
+}
+
+struct error *gate_armed(struct session *s) {
+    struct error *first = NULL;
+    for (size_t i = 0; i < s->spot_count; i++) {
+        struct spot *spot = s->spots[i];
+        struct error *why = spot->site.error;
+        spot->site.error = NULL;
+        if (!why)
+            continue;
+        if (first)
+            error_free(why);
+        else
+            first = explain(s, spot, why);
+    }
+    return first;
+}
+
+bool gate_exhausted(const struct session *s) {
+    for (size_t i = 0; i < s->probe_count; i++) {
+        const struct probe_state *p = &s->probes[i];
+        int waits = p->probe->after >= 0 ? p->probe->after : p->probe->watch_from;
+        bool hopeless = waits >= 0 && !p->after_open && s->probes[waits].done;
+        if ((!p->done && !hopeless) || p->call_count)
+            return false;
+    }
+    return s->probe_count > 0;
+}
+
+void gate_opened(struct session *s, struct probe_state *by, const struct hit *hit, uint64_t now) {
+    for (size_t i = 0; i < s->probe_count; i++) {
+        struct probe_state *p = &s->probes[i];
+        bool waits = p->probe->after == (int)by->index || p->probe->watch_from == (int)by->index;
+        if (!waits || p->done)
+            continue;
+        p->after_open = true;
+        p->after_ns = now;
+        p->after_goroutine = hit->goroutine;
+        p->after_thread = hit->thread;
+        for (size_t k = 0; k < s->spot_count; k++)
+            if (s->spots[k]->members[0].probe == p && !s->spots[k]->site.armed)
+                s->spots[k]->site.watch_goroutine = hit->goroutine;
+    }
+}

@@ -1,0 +1,219 @@
+/* Events. One is built in the session's buffer, finished, and handed on; hits have buffers of their
+ * own, because they are built while the target is stopped and sent when it runs again. */
+#include "session/state.h"
+
+#include "base/secret.h"
+#include <stdio.h>
+#include <time.h>
+
+int64_t report_wall_ns(uint64_t hrtime) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t wall = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return wall - (int64_t)(uv_hrtime() - hrtime);
+}
+
+struct buffer *report_begin(struct session *s, enum event_type type, const char *probe) {
+    event_begin(&s->note, type, s->run, s->target, probe, report_wall_ns(uv_hrtime()));
+    return &s->note;
+}
+
+void report_send(struct session *s, struct buffer *event) {
+    if (!event->failed)
+        s->hooks->event(s->ctx, event);
+}
+
+static value_ref body_of(const struct buffer *event) {
+    return event_head(event)->body;
+}
+
+void report_error(struct session *s, const char *probe, const char *severity, const char *format,
+                  ...) {
+    struct buffer text = BUFFER_INIT(64 << 10);
+    char message[4096];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    buffer_puts(&text, message);
+    secret_scrub(&text);
+    struct buffer *event = report_begin(s, EVENT_ERROR, probe);
+    value_set_text(event, body_of(event), "severity", severity);
+    value_set_text(event, body_of(event), "message", text.data ? text.data : "");
+    report_send(s, event);
+    buffer_free(&text);
+}
+
+void report_trip(struct session *s, const char *probe, const char *limit, const char *is,
+                 const char *was, const char *does) {
+    struct buffer *event = report_begin(s, EVENT_TRIP, probe);
+    value_ref body = body_of(event);
+    value_set_text(event, body, "limit", limit);
+    value_set_text(event, body, "is", is);
+    value_set_text(event, body, "was", was);
+    value_set_text(event, body, "do", does);
+    report_send(s, event);
+}
+
+/* ---- armed ---- */
+
+static value_ref places_of(struct session *s, const struct probe_state *p, struct buffer *event) {
+    value_ref list = value_new(event, VALUE_LIST);
+    for (size_t q = 0; s->queries && q < 2; q++) {
+        const struct query *query = &s->queries[2 * p->index + q];
+        for (size_t i = 0; i < query->count; i++) {
+            const struct place *place = &query->places[i];
+            value_ref object = value_new(event, VALUE_OBJECT);
+            value_ref addresses = value_new(event, VALUE_LIST);
+            value_set_text(event, object, "function", place->function);
+            if (!query->returns) {
+                value_set_text(event, object, "file", place->file);
+                value_set(event, object, "line", value_int(event, place->line));
+            }
+            for (size_t k = 0; k < place->count; k++) {
+                char text[24];
+                snprintf(text, sizeof text, "0x%llx", (unsigned long long)place->addresses[k]);
+                value_append(event, addresses, value_string(event, text, strlen(text)));
+            }
+            value_set(event, object, query->returns ? "returns" : "addresses", addresses);
+            value_append(event, list, object);
+        }
+    }
+    return list;
+}
+
+static value_ref describe_probe(struct session *s, const struct probe_state *p,
+                                struct buffer *event) {
+    const struct probe *probe = p->probe;
+    value_ref object = value_new(event, VALUE_OBJECT);
+    value_set_text(event, object, "probe", probe->name);
+    value_set_text(event, object, "trigger", trigger_names[probe->trigger]);
+    value_ref places = places_of(s, p, event);
+    if (places && value_get(event, places)->len)
+        value_set(event, object, "places", places);
+    if (probe->when)
+        value_set_text(event, object, "when_decided_by", p->hidden ? "server" : "pickglass");
+    unsigned copies = s->queries ? s->queries[2 * p->index].inlined_copies : 0;
+    if (copies)
+        value_set(event, object, "inlined_copies_left_out", value_int(event, copies));
+    value_set_text(event, object, "stop", s->ops->caps->stops_all ? "process" : "thread");
+    return object;
+}
+
+void report_armed(struct session *s) {
+    struct buffer *event = report_begin(s, EVENT_ARMED, NULL);
+    value_ref body = body_of(event), server = value_new(event, VALUE_OBJECT);
+    value_set(event, body, "pid", value_int(event, s->info.pid));
+    value_set_text(event, server, "name", s->info.server);
+    value_set_text(event, server, "version", s->info.version);
+    value_set_text(event, server, "language", s->info.language);
+    value_set(event, body, "server", server);
+    value_set_text(event, body, "found",
+                   s->found_launch  ? "at_launch"
+                   : s->was_running ? "running"
+                                    : "stopped");
+    if (s->pause.server_ns)
+        value_set(event, body, "stop_cost_ns", value_uint(event, s->pause.server_ns));
+    value_ref list = value_new(event, VALUE_LIST);
+    for (size_t i = 0; i < s->probe_count; i++)
+        value_append(event, list, describe_probe(s, &s->probes[i], event));
+    value_set(event, body, "probes", list);
+    report_send(s, event);
+}
+
+void report_exit(struct session *s, const struct stop *stop) {
+    const char *probe = NULL;
+    for (size_t i = 0; i < s->probe_count; i++) {
+        struct probe_state *p = &s->probes[i];
+        if (p->probe->trigger != TRIGGER_EXIT || p->done)
+            continue;
+        probe = p->probe->name;
+        p->hits++;
+        p->emitted++;
+        p->done = true;
+    }
+    struct buffer *event = report_begin(s, EVENT_EXIT, probe);
+    value_set(event, body_of(event), "pid", value_int(event, s->info.pid));
+    value_set(event, body_of(event), stop->by_signal ? "signal" : "status",
+              value_int(event, stop->exit_status));
+    report_send(s, event);
+}
+
+/* ---- hits ---- */
+
+void report_items(struct session *s, uint64_t pause_ns) {
+    for (size_t i = 0; i < s->item_count; i++) {
+        struct item *item = &s->items[i];
+        if (item->stage != ITEM_DONE)
+            continue;
+        item->probe->emitted += item->emit;
+        if (!item->emit)
+            continue;
+        struct buffer *event = &item->event;
+        event_head(event)->seq = ++s->seq;
+        if (!event_head(event)->hit)
+            event_head(event)->hit = item->hit_number;
+        value_set(event, body_of(event), "pause_ns", value_uint(event, pause_ns));
+        value_set_text(event, body_of(event), "pause", pause_kind(s));
+        if (item->cut)
+            value_set(event, body_of(event), "cut", value_bool(event, true));
+        report_send(s, event);
+    }
+}
+
+void report_list(struct session *s, value_ref list, const struct buffer *in) {
+    struct buffer event = BUFFER_INIT(EVENT_MAX);
+    event_begin(&event, EVENT_LOG, s->run, s->target, NULL, report_wall_ns(uv_hrtime()));
+    if (!event.failed)
+        value_set(&event, body_of(&event), "list", value_copy(&event, in, list));
+    report_send(s, &event);
+    buffer_free(&event);
+}
+
+/* ---- end ---- */
+
+static value_ref account(const struct session *s, const struct probe_state *p,
+                         struct buffer *event) {
+    uint64_t lasted = s->armed_at_ns ? s->end_ns - s->armed_at_ns : 0;
+    value_ref object = value_new(event, VALUE_OBJECT);
+    value_set_text(event, object, "probe", p->probe->name);
+    value_set(event, object, "reached",
+              p->hidden ? value_new(event, VALUE_NULL) : value_uint(event, p->reached));
+    const struct {
+        const char *key;
+        uint64_t n;
+    } counts[] = {{"hits", p->hits},
+                  {"emitted", p->emitted},
+                  {"rate_limited", p->rate_limited},
+                  {"throttled", p->throttled},
+                  {"unpaired", p->unpaired + p->call_count},
+                  {"lost", p->lost}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        value_set(event, object, counts[i].key, value_uint(event, counts[i].n));
+    double share = lasted ? (double)p->armed_ns / (double)lasted : 0;
+    share = share > 1 ? 1 : share; /* arming itself takes a moment before `armed` is told */
+    value_set(event, object, "armed_share",
+              value_float(event, (double)(int)(share * 10000 + 0.5) / 10000));
+    return object;
+}
+
+void report_end(struct session *s) {
+    struct buffer *event = report_begin(s, EVENT_END, NULL);
+    value_ref body = body_of(event), probes = value_new(event, VALUE_LIST);
+    uint64_t lasted = s->armed_at_ns ? s->end_ns - s->armed_at_ns : 0;
+    value_set_text(event, body, "reason", s->end_reason ? s->end_reason : "done");
+    if (s->failure) {
+        struct buffer text = BUFFER_INIT(1 << 20);
+        buffer_puts(&text, s->failure->message);
+        secret_scrub(&text);
+        value_set_text(event, body, "error", text.data ? text.data : "");
+        buffer_free(&text);
+    }
+    value_set(event, body, "duration_ns", value_uint(event, lasted));
+    value_set(event, body, "paused_ns", value_uint(event, s->pause.total_ns));
+    value_set_text(event, body, "pause", pause_kind(s));
+    for (size_t i = 0; i < s->probe_count; i++)
+        value_append(event, probes, account(s, &s->probes[i], event));
+    value_set(event, body, "probes", probes);
+    report_send(s, event);
+}

@@ -1,0 +1,662 @@
+/* The state machine of one target.
+ *
+ *   WAITING ─▶ CONNECTING ─▶ [HALTING] ─▶ RESOLVING ─▶ ARMING ─▶ RESUMING ─▶ RUNNING ─┐
+ *      ▲           │                                     ▲ ▲                    │    │ stop
+ *      └─ retry ───┘                                     │ └── EVALUATING ◀─────┼────┘
+ *                                                        │        │   ▲         │ something must be
+ *                                                        │        ▼   │         │ armed or disarmed
+ *                                                        │      FETCHING        ▼
+ *                                                        └──────────────── [HALTING]
+ *
+ *   a stop of somebody else: RUNNING ─▶ STRANGE, until they resume it
+ *   the end: ARMING (nothing) ─▶ RESUMING ─▶ LEAVING ─▶ OVER
+ *   any failure: ─▶ LEAVING or OVER
+ *
+ * Whatever happens at any step, the target is in a state in which it goes on when we vanish, or one
+ * that the worker's death note (worker/repair.c) brings it back from. */
+#include "session/state.h"
+
+#include <stdlib.h>
+
+enum state {
+    S_WAITING,
+    S_CONNECTING,
+    S_HALTING,
+    S_RESOLVING,
+    S_ARMING,
+    S_RESUMING,
+    S_RUNNING,
+    S_EVALUATING,
+    S_FETCHING,
+    S_STRANGE,
+    S_LISTING,
+    S_LEAVING,
+    S_OVER,
+};
+
+#define BACKOFF_FIRST_MS 50
+#define BACKOFF_MAX_MS 2000
+#define STRANGE_POLL_MS 250
+
+static void go(struct session *s, enum state state) {
+    fsm_go(&s->fsm, state);
+}
+
+static enum state state_of(const struct session *s) {
+    return (enum state)s->fsm.state;
+}
+
+static void fail(struct session *s, struct error *error) {
+    if (!s->failure) {
+        s->failure = error;
+        s->outcome = error->class == ERROR_RECIPE ? OUTCOME_RECIPE : OUTCOME_FAILED;
+        free(s->end_reason);
+        s->end_reason = strdup(error->class == ERROR_RECIPE ? "the recipe does not fit" : "failed");
+    } else {
+        error_free(error);
+    }
+    s->ending = true;
+}
+
+void session_stop_for(struct session *s, enum session_outcome outcome, const char *reason) {
+    if (s->ending)
+        return;
+    s->ending = true;
+    s->outcome = outcome;
+    free(s->end_reason);
+    s->end_reason = strdup(reason);
+}
+
+/* ---- connecting ---- */
+
+static void step_connecting(void *owner) {
+    struct session *s = owner;
+    struct backend_setup setup = {.loop = s->loop,
+                                  .run = s->run,
+                                  .uri = s->uri,
+                                  .relay = s->options.relay,
+                                  .output = s->options.output,
+                                  .timeout_ms = s->options.timeout_ms,
+                                  .end_kills_target = s->options.end_kills_target,
+                                  .insecure = s->options.insecure,
+                                  .kill_launched = s->options.kill_launched};
+    extern const struct backend_events session_backend_events;
+    void session_reachable(void *ctx, const char *uri);
+    setup.reachable = session_reachable;
+    setup.reachable_ctx = s;
+    struct error *error = s->ops->create(&setup, &session_backend_events, s, &s->backend);
+    if (error) {
+        fail(s, error);
+        go(s, S_OVER);
+        return;
+    }
+    s->ops->connect(s->backend);
+}
+
+void session_reachable(void *ctx, const char *uri) {
+    struct session *s = ctx;
+    s->hooks->reachable(s->ctx, s, uri);
+}
+
+static void on_retry(uv_timer_t *timer) {
+    struct session *s = timer->data;
+    if (state_of(s) == S_STRANGE)
+        s->ops->inspect(s->backend);
+    else
+        go(s, s->ending ? S_OVER : S_CONNECTING);
+    fsm_drive(&s->fsm);
+}
+
+/* A server that is not there yet may come: until the deadline. One that refuses us will not change.
+ */
+static bool may_come(const struct session *s, const struct error *error) {
+    return !s->ending && error->class == ERROR_RUN && strstr(error->message, "connecting to") &&
+           uv_hrtime() + s->backoff_ms * 1000000 < s->connect_deadline;
+}
+
+static void step_waiting(void *owner) {
+    struct session *s = owner;
+    uv_timer_start(&s->retry, on_retry, s->backoff_ms, 0);
+    s->backoff_ms = s->backoff_ms * 2 < BACKOFF_MAX_MS ? s->backoff_ms * 2 : BACKOFF_MAX_MS;
+}
+
+static void connect_failed(struct session *s, struct error *error) {
+    s->ops->destroy(s->backend);
+    s->backend = NULL;
+    if (may_come(s, error)) {
+        LOG(LOG_SESSION, 1, "%s: %s; trying again", s->target, error->message);
+        error_free(error);
+        go(s, S_WAITING);
+    } else {
+        fail(s, error);
+        go(s, S_OVER);
+    }
+}
+
+static struct error *refuse_target(const struct session *s) {
+    if (!s->info.stays && !s->options.end_kills_target)
+        return error_new(
+            ERROR_RUN,
+            "%s is a single-client server that launched its target: when we disconnect, "
+            "it kills it. Start dlv with --accept-multiclient, or say --end-kills-target",
+            s->uri);
+    if (s->info.core && s->options.mode == SESSION_RUN)
+        return error_new(ERROR_RUN, "%s looks at a core file: nothing in it will ever run", s->uri);
+    if (!s->info.running && !s->info.at_launch && !s->info.started && !s->options.resume &&
+        s->options.mode == SESSION_RUN)
+        return error_new(
+            ERROR_RUN,
+            "%s is stopped, and not at its launch: somebody is looking at it. Resume it "
+            "there, or say --resume",
+            s->uri);
+    return NULL;
+}
+
+static bool is_ours(const struct session *s, const char *breakpoint) {
+    return !strncmp(breakpoint, "pg", 2) && !strncmp(breakpoint + 2, s->run, strlen(s->run));
+}
+
+static void accept_target(struct session *s) {
+    struct error *error = s->options.mode == SESSION_REPAIR ? NULL : refuse_target(s);
+    if (s->options.mode == SESSION_REPAIR && !s->info.running && *s->info.stopped_at)
+        s->strange = !is_ours(s, s->info.stopped_at);
+    s->was_running = s->info.running;
+    s->found_launch = s->info.at_launch;
+    s->running = s->info.running;
+    s->pause.calibrating = s->was_running;
+    if (error) {
+        fail(s, error);
+        go(s, S_LEAVING);
+    } else {
+        go(s, s->ending ? S_LEAVING : s->running ? S_HALTING : S_RESOLVING);
+    }
+}
+
+static void on_connected(void *owner, const struct target_info *info, struct error *error) {
+    struct session *s = owner;
+    if (error) {
+        connect_failed(s, error);
+    } else if (state_of(s) == S_STRANGE) {
+        if (info->running || s->ending) {
+            s->running = info->running;
+            s->strange = false;
+            go(s, s->ending && !info->running ? S_LEAVING : S_HALTING);
+        } else {
+            uv_timer_start(&s->retry, on_retry, STRANGE_POLL_MS, 0);
+        }
+    } else {
+        s->info = *info;
+        accept_target(s);
+    }
+    fsm_drive(&s->fsm);
+}
+
+/* ---- finding the places ---- */
+
+static void step_resolving(void *owner) {
+    struct session *s = owner;
+    if (s->options.mode == SESSION_LIST) {
+        go(s, S_LISTING);
+        return;
+    }
+    spots_ask(s);
+    s->ops->flush(s->backend);
+}
+
+static void first_timers(struct session *s, uint64_t now) {
+    for (size_t i = 0; i < s->probe_count; i++)
+        if (s->probes[i].probe->trigger == TRIGGER_TIMER)
+            s->probes[i].timer_next = now + s->probes[i].probe->timer_ns;
+}
+
+static void on_resolved(struct session *s) {
+    struct error *error = spots_build(s);
+    s->resolved = true;
+    first_timers(s, uv_hrtime());
+    if (error)
+        fail(s, error);
+    go(s, S_ARMING);
+}
+
+/* ---- arming: only what differs ---- */
+
+static void step_arming(void *owner) {
+    struct session *s = owner;
+    gate_arm(s, uv_hrtime());
+    s->ops->flush(s->backend);
+}
+
+static void tell_armed(struct session *s) {
+    s->armed_told = true;
+    s->armed_at_ns = uv_hrtime();
+    report_armed(s);
+    if (s->options.mode == SESSION_CHECK)
+        session_stop_for(s, OUTCOME_FINE, "checked");
+}
+
+static void on_armed(struct session *s) {
+    struct error *error = gate_armed(s);
+    uint64_t next;
+    if (error && s->armed_told) { /* a watch out of scope, or somebody's breakpoint in the way */
+        report_error(s, NULL, "warning", "%s", error->message);
+        error_free(error);
+    } else if (error) {
+        fail(s, error);
+    }
+    if (s->options.mode == SESSION_REPAIR)
+        session_stop_for(s, OUTCOME_FINE, "repaired");
+    if (!s->ending && !s->armed_told)
+        tell_armed(s);
+    if (!s->ending && !s->exited && gate_exhausted(s))
+        session_stop_for(s, OUTCOME_FINE, "nothing can hit any more");
+    if (s->ending && gate_differs(s, uv_hrtime(), &next)) {
+        go(s, S_ARMING);
+        return;
+    }
+    bool changes = s->options.mode == SESSION_RUN || s->options.mode == SESSION_REPAIR;
+    bool leave_stopped =
+        s->ending && (s->strange || (!s->was_running && !changes) ||
+                      (s->failure && !s->armed_told && !s->was_running && !s->info.started));
+    go(s, s->exited || leave_stopped ? S_LEAVING : S_RESUMING);
+}
+
+/* ---- running ---- */
+
+static void on_wake(uv_timer_t *timer) {
+    struct session *s = timer->data;
+    if (state_of(s) == S_RUNNING) {
+        go(s, S_RUNNING); /* look again */
+        fsm_drive(&s->fsm);
+    }
+}
+
+/* The resume goes out before anybody sees an event of the stop. */
+static void step_resuming(void *owner) {
+    struct session *s = owner;
+    if (s->congested && !s->was_running && !s->ending)
+        return; /* a launched target waits for the sinks: session_congest() goes on */
+    if (s->ending && s->options.kill_launched && s->info.started) {
+        go(s, S_LEAVING);
+        return;
+    }
+    s->ops->resume(s->backend);
+    s->running = true;
+    s->halting = false;
+    uint64_t pause = pause_ended(s, uv_hrtime());
+    report_items(s, pause);
+    items_clear(s);
+    s->stop = NULL;
+    go(s, s->ending ? S_LEAVING : S_RUNNING);
+}
+
+static void step_running(void *owner) {
+    struct session *s = owner;
+    uint64_t now = uv_hrtime(), next;
+    uv_timer_stop(&s->wake);
+    if (gate_differs(s, now, &next) || s->ending) {
+        go(s, S_HALTING);
+    } else if (next != NEVER) {
+        uint64_t wait = next > now ? (next - now) / 1000000 + 1 : 1;
+        uv_timer_start(&s->wake, on_wake, wait, 0);
+    }
+}
+
+static void step_halting(void *owner) {
+    struct session *s = owner;
+    if (s->halting)
+        return;
+    s->halting = true;
+    s->pause.halt_sent_ns = uv_hrtime();
+    s->ops->halt(s->backend);
+}
+
+/* ---- a stop ---- */
+
+static void on_restarted(struct session *s) {
+    report_error(s, NULL, "warning", "the target was restarted: arming anew");
+    s->resolved = false;
+    for (size_t i = 0; i < s->probe_count; i++)
+        while (s->probes[i].call_count) {
+            s->probes[i].unpaired++;
+            call_leave(&s->probes[i], s->probes[i].call_count - 1);
+        }
+}
+
+static void on_stopped(void *owner, const struct stop *stop) {
+    struct session *s = owner;
+    s->running = false;
+    s->halting = false;
+    s->stop = stop;
+    uv_timer_stop(&s->wake);
+    pause_began(s, stop->seen_ns);
+    if (stop->reason == STOP_EXITED) {
+        s->exited = true;
+        report_exit(s, stop);
+        session_stop_for(s, OUTCOME_FINE,
+                         stop->by_signal ? "the target was killed by a signal"
+                                         : "the target exited");
+        go(s, S_LEAVING);
+    } else if (stop->reason == STOP_RESTARTED) {
+        on_restarted(s);
+        go(s, S_RESOLVING);
+    } else if (!s->resolved) {
+        go(s, S_RESOLVING); /* the halt before the first arming */
+    } else {
+        s->strange = stop->reason == STOP_STRANGER;
+        items_collect(s, stop, uv_hrtime());
+        go(s, S_EVALUATING);
+    }
+    fsm_drive(&s->fsm);
+}
+
+static void on_cut(uv_timer_t *timer) {
+    struct session *s = timer->data;
+    if (state_of(s) != S_FETCHING)
+        return;
+    items_cut(s);
+    go(s, S_EVALUATING);
+    fsm_drive(&s->fsm);
+}
+
+static void limit_fetching(struct session *s) {
+    const struct limit *limit = &s->recipe->limits.max_pause;
+    uint64_t spent = uv_hrtime() - s->pause.seen_ns;
+    if (limit->action != DO_CUT || limit->is <= 0 || uv_is_active((uv_handle_t *)&s->cut))
+        return;
+    double left = limit->is - (double)spent - (double)s->pause.server_ns;
+    uv_timer_start(&s->cut, on_cut, left > 1e6 ? (uint64_t)(left / 1e6) : 1, 0);
+}
+
+/* A stop of somebody else is told once, and theirs to end. */
+static void wait_for_owner(struct session *s) {
+    report_error(s, NULL, "warning",
+                 "the target was stopped by somebody else (%s): it is theirs to resume; waiting",
+                 s->stop->what);
+    report_items(s, 0);
+    items_clear(s);
+    go(s, S_STRANGE);
+}
+
+static void step_evaluating(void *owner) {
+    struct session *s = owner;
+    if (!items_run(s, uv_hrtime())) {
+        go(s, S_FETCHING);
+        return;
+    }
+    uv_timer_stop(&s->cut);
+    if (s->strange) {
+        wait_for_owner(s);
+        return;
+    }
+    uint64_t now = uv_hrtime(), next;
+    if (s->stop->reason == STOP_PANIC && !s->item_count)
+        report_error(s, NULL, "warning",
+                     "the target is ending: %s (a probe with \"panic: true\" shows more)",
+                     s->stop->what);
+    pause_check(s, now);
+    bool mend = gate_differs(s, now, &next);
+    go(s, mend || gate_exhausted(s) ? S_ARMING : S_RESUMING);
+}
+
+static void step_fetching(void *owner) {
+    struct session *s = owner;
+    limit_fetching(s);
+    s->ops->flush(s->backend);
+}
+
+static void step_strange(void *owner) {
+    struct session *s = owner;
+    uv_timer_start(&s->retry, on_retry, STRANGE_POLL_MS, 0);
+}
+
+/* ---- listing ---- */
+
+static void step_listing(void *owner) {
+    struct session *s = owner;
+    static const struct load load = {.string = 256, .items = 1000, .depth = 1, .bytes = 256};
+    static _Thread_local struct want want; /* the answer is remembered by its address */
+    struct hit nowhere = {.thread = 0};
+    value_ref list = 0;
+    want = (struct want){.kind = WANT_LIST,
+                         .expr = s->options.list_what,
+                         .pattern = s->options.list_pattern,
+                         .load = load};
+    struct buffer into = BUFFER_INIT(EVENT_MAX * 4);
+    enum read_result result = s->ops->read(s->backend, &nowhere, &want, &into, &list);
+    if (result == READ_AGAIN) {
+        s->ops->flush(s->backend);
+    } else {
+        const struct value *value = value_get(&into, list);
+        if (value && value->kind == VALUE_ERROR)
+            fail(s, error_new(ERROR_RUN, "%s: listing %s: %s", s->uri, want.expr,
+                              value_text(&into, value)));
+        else
+            report_list(s, list, &into);
+        session_stop_for(s, OUTCOME_FINE, "listed");
+        go(s, s->was_running ? S_RESUMING : S_LEAVING);
+    }
+    buffer_free(&into);
+}
+
+static void on_flushed(void *owner) {
+    struct session *s = owner;
+    switch (state_of(s)) {
+    case S_RESOLVING: on_resolved(s); break;
+    case S_ARMING: on_armed(s); break;
+    case S_FETCHING: go(s, S_EVALUATING); break;
+    case S_LISTING: go(s, S_LISTING); break;
+    default: break; /* what was given up */
+    }
+    fsm_drive(&s->fsm);
+}
+
+/* ---- the end ---- */
+
+/* A target that was launched by the server that we started, and is gone: its server goes too. */
+static void step_leaving(void *owner) {
+    struct session *s = owner;
+    bool kill = s->info.started && (s->exited || s->options.kill_launched);
+    uv_timer_stop(&s->wake);
+    uv_timer_stop(&s->cut);
+    s->ops->leave(s->backend, kill ? LEAVE_KILL : LEAVE_QUIETLY);
+}
+
+static void on_left(void *owner) {
+    struct session *s = owner;
+    go(s, S_OVER);
+    fsm_drive(&s->fsm);
+}
+
+static void on_lost(void *owner, struct error *error) {
+    struct session *s = owner;
+    if (s->options.mode == SESSION_RUN && s->armed_told && !s->exited)
+        error = error_wrap(error, "lost the target");
+    fail(s, error);
+    go(s, S_OVER);
+    fsm_drive(&s->fsm);
+}
+
+static void on_notice(void *owner, const char *text) {
+    report_error(owner, NULL, "warning", "%s", text);
+}
+
+const struct backend_events session_backend_events = {
+    .connected = on_connected,
+    .flushed = on_flushed,
+    .stopped = on_stopped,
+    .lost = on_lost,
+    .left = on_left,
+    .notice = on_notice,
+};
+
+static void on_over(uv_timer_t *timer) {
+    struct session *s = timer->data;
+    s->hooks->over(s->ctx, s, s->outcome);
+}
+
+static void step_over(void *owner) {
+    struct session *s = owner;
+    s->over = true;
+    s->end_ns = uv_hrtime();
+    for (size_t i = 0; i < s->probe_count; i++)
+        if (s->probes[i].is_armed)
+            s->probes[i].armed_ns += s->end_ns - s->probes[i].armed_since;
+    uv_timer_stop(&s->wake);
+    uv_timer_stop(&s->cut);
+    report_items(s, 0);
+    items_clear(s);
+    report_end(s);
+    if (s->backend)
+        s->ops->destroy(s->backend);
+    s->backend = NULL;
+    uv_timer_start(&s->retry, on_over, 0, 0); /* the owner may free us: not from inside a step */
+}
+
+#define TO(a) FSM_TO(S_##a)
+#define ENDS (TO(LEAVING) | TO(OVER))
+
+static const struct fsm_state states[] = {
+    [S_WAITING] = {"waiting", step_waiting, TO(CONNECTING) | TO(OVER)},
+    [S_CONNECTING] = {"connecting", step_connecting,
+                      TO(WAITING) | TO(HALTING) | TO(RESOLVING) | ENDS},
+    [S_HALTING] = {"halting", step_halting, TO(RESOLVING) | TO(EVALUATING) | ENDS},
+    [S_RESOLVING] = {"resolving", step_resolving, TO(ARMING) | TO(LISTING) | ENDS},
+    [S_ARMING] = {"arming", step_arming, TO(ARMING) | TO(RESUMING) | ENDS},
+    [S_RESUMING] = {"resuming", step_resuming, TO(RUNNING) | TO(RESUMING) | TO(ARMING) | ENDS},
+    [S_RUNNING] = {"running", step_running,
+                   TO(RUNNING) | TO(HALTING) | TO(EVALUATING) | TO(RESOLVING) | ENDS},
+    [S_EVALUATING] = {"evaluating", step_evaluating,
+                      TO(FETCHING) | TO(ARMING) | TO(RESUMING) | TO(STRANGE) | ENDS},
+    [S_FETCHING] = {"fetching", step_fetching, TO(EVALUATING) | ENDS},
+    [S_STRANGE] = {"somebody else's stop", step_strange, TO(HALTING) | TO(STRANGE) | ENDS},
+    [S_LISTING] = {"listing", step_listing, TO(LISTING) | TO(RESUMING) | ENDS},
+    [S_LEAVING] = {"leaving", step_leaving, TO(OVER)},
+    [S_OVER] = {"over", step_over, 0},
+};
+
+/* ---- from outside ---- */
+
+void session_end(struct session *s, const char *reason) {
+    if (s->over)
+        return;
+    session_stop_for(s, OUTCOME_FINE, reason);
+    switch (state_of(s)) {
+    case S_WAITING:
+        uv_timer_stop(&s->retry);
+        go(s, S_OVER);
+        break;
+    case S_CONNECTING:
+        if (!s->fsm.pending && s->backend) {
+            s->ops->destroy(s->backend);
+            s->backend = NULL;
+            go(s, S_OVER);
+        }
+        break;
+    case S_RUNNING: go(s, S_RUNNING); break;
+    case S_RESUMING:
+        if (s->congested)
+            go(s, S_ARMING);
+        break;
+    default: break; /* the step under way sees `ending` */
+    }
+    fsm_drive(&s->fsm);
+}
+
+void session_congest(struct session *s, bool congested) {
+    if (s->congested == congested || s->over)
+        return;
+    s->congested = congested;
+    if (s->armed_told)
+        report_trip(s, NULL, "queue", "8MiB", congested ? "full" : "drained",
+                    !congested       ? "arm again"
+                    : s->was_running ? "disarm"
+                                     : "wait");
+    if (state_of(s) == S_RUNNING)
+        go(s, S_RUNNING);
+    else if (state_of(s) == S_RESUMING && !congested)
+        go(s, S_ARMING);
+    fsm_drive(&s->fsm);
+}
+
+static void init_timer(struct session *s, uv_timer_t *timer) {
+    uv_timer_init(s->loop, timer);
+    timer->data = s;
+    s->handles++;
+}
+
+struct error *session_new(uv_loop_t *loop, const char *run, const char *target, const char *uri,
+                          const struct recipe *recipe, const struct session_options *options,
+                          const struct session_hooks *hooks, void *ctx, struct session **out) {
+    const char *why;
+    const struct backend_ops *ops = backend_find(uri, &why);
+    if (!ops)
+        return error_new(ERROR_USAGE, "target %s: %s: %s", target, uri, why);
+    struct session *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_no_memory();
+    s->loop = loop;
+    s->run = strdup(run);
+    s->target = strdup(target);
+    s->uri = strdup(uri);
+    s->recipe = recipe;
+    s->options = *options;
+    s->hooks = hooks;
+    s->ctx = ctx;
+    s->ops = ops;
+    s->backoff_ms = BACKOFF_FIRST_MS;
+    s->scratch = BUFFER_INIT(64 << 10);
+    s->note = BUFFER_INIT(EVENT_MAX);
+    init_timer(s, &s->retry);
+    init_timer(s, &s->wake);
+    init_timer(s, &s->cut);
+    fsm_init(&s->fsm, states, s->target, s, LOG_SESSION, S_CONNECTING);
+    if (recipe)
+        probes_init(s);
+    *out = s;
+    return NULL;
+}
+
+void session_start(struct session *s) {
+    s->started_ns = uv_hrtime();
+    s->connect_deadline = s->started_ns + (uint64_t)s->options.connect_ms * 1000000;
+    fsm_drive(&s->fsm);
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    struct session *s = handle->data;
+    if (!--s->handles)
+        free(s);
+}
+
+void session_free(struct session *s) {
+    if (!s || s->freed)
+        return;
+    s->freed = true;
+    if (s->backend)
+        s->ops->destroy(s->backend);
+    items_clear(s);
+    free(s->items);
+    spots_free(s);
+    free(s->spots);
+    for (size_t i = 0; s->queries && i < 2 * s->probe_count; i++) {
+        for (size_t k = 0; k < s->queries[i].count; k++) {
+            free(s->queries[i].places[k].addresses);
+            free(s->queries[i].places[k].function);
+            free(s->queries[i].places[k].file);
+        }
+        free(s->queries[i].places);
+        error_free(s->queries[i].error);
+    }
+    free(s->queries);
+    probes_free(s);
+    buffer_free(&s->scratch);
+    buffer_free(&s->note);
+    error_free(s->failure);
+    free(s->end_reason);
+    free(s->run);
+    free(s->target);
+    free(s->uri);
+    uv_close((uv_handle_t *)&s->retry, on_timer_closed);
+    uv_close((uv_handle_t *)&s->wake, on_timer_closed);
+    uv_close((uv_handle_t *)&s->cut, on_timer_closed);
+}

@@ -1,0 +1,322 @@
+/* From the recipe's locations to what can be armed. Every address is looked at with the set of
+ * probes that want it; addresses with the same set become one spot, so that one breakpoint serves
+ * all. */
+#include "session/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct want want_of(enum want_kind kind, const char *expr, const struct load *load) {
+    return (struct want){.kind = kind, .expr = expr, .load = *load};
+}
+
+static void init_captures(struct want **out, const struct capture *captures, size_t n) {
+    *out = calloc(n ? n : 1, sizeof **out);
+    for (size_t i = 0; *out && i < n; i++)
+        (*out)[i] = (struct want){.kind = WANT_EXPR,
+                                  .expr = captures[i].expr,
+                                  .as = captures[i].as,
+                                  .load = captures[i].load};
+}
+
+static void init_probe(struct probe_state *p, const struct probe *probe) {
+    static const struct load one = {.string = 256, .items = 8, .depth = 1, .bytes = 256};
+    p->probe = probe;
+    p->when = want_of(WANT_EXPR, probe->when, &one);
+    p->args = want_of(WANT_ARGS, NULL, &probe->load);
+    p->locals = want_of(WANT_LOCALS, NULL, &probe->load);
+    p->results = want_of(WANT_RESULTS, NULL, &probe->load);
+    p->stack = want_of(WANT_STACK, NULL, &probe->load);
+    p->stack.frames = probe->stack;
+    p->registers = want_of(WANT_REGISTERS, NULL, &probe->load);
+    p->goroutine = want_of(WANT_GOROUTINE, NULL, &probe->load);
+    p->goroutines = want_of(WANT_GOROUTINES, NULL, &probe->load);
+    p->thread = want_of(WANT_THREAD, NULL, &probe->load);
+    p->watched = want_of(WANT_EXPR, probe->watch, &probe->load);
+    p->panic = want_of(WANT_EXPR, "runtime.curg._panic.arg", &probe->load);
+    p->old = BUFFER_INIT(1 << 20);
+    init_captures(&p->captures, probe->captures, probe->capture_count);
+    init_captures(&p->at_return, probe->at_return, probe->return_count);
+    /* `return` is not an expression of the target's language: it is what the function returns. */
+    for (size_t i = 0; p->at_return && i < probe->return_count; i++)
+        if (!strcmp(probe->at_return[i].expr, "return"))
+            p->at_return[i].kind = WANT_RESULTS;
+    for (size_t i = 0;
+         p->captures && probe->trigger == TRIGGER_RETURN_OF && i < probe->capture_count; i++)
+        if (!strcmp(probe->captures[i].expr, "return"))
+            p->captures[i].kind = WANT_RESULTS;
+}
+
+void probes_init(struct session *s) {
+    s->probe_count = s->recipe->probe_count;
+    s->probes = calloc(s->probe_count, sizeof *s->probes);
+    for (size_t i = 0; s->probes && i < s->probe_count; i++) {
+        s->probes[i].session = s;
+        s->probes[i].index = i;
+        init_probe(&s->probes[i], &s->recipe->probes[i]);
+    }
+    if (!s->probes)
+        s->probe_count = 0;
+}
+
+void probes_free(struct session *s) {
+    for (size_t i = 0; i < s->probe_count; i++) {
+        struct probe_state *p = &s->probes[i];
+        while (p->call_count)
+            call_leave(p, p->call_count - 1);
+        buffer_free(&p->old);
+        free(p->calls);
+        free(p->captures);
+        free(p->at_return);
+    }
+    free(s->probes);
+    s->probes = NULL;
+    s->probe_count = 0;
+}
+
+static void query_clear(struct query *query) {
+    for (size_t i = 0; i < query->count; i++) {
+        free(query->places[i].addresses);
+        free(query->places[i].function);
+        free(query->places[i].file);
+    }
+    free(query->places);
+    error_free(query->error);
+    *query = (struct query){.location = query->location};
+}
+
+static bool has_place(const struct probe *probe) {
+    return probe->trigger == TRIGGER_AT || probe->trigger == TRIGGER_CALL ||
+           probe->trigger == TRIGGER_RETURN_OF;
+}
+
+void spots_ask(struct session *s) {
+    if (!s->queries)
+        s->queries = calloc(2 * s->probe_count + 1, sizeof *s->queries);
+    for (size_t i = 0; s->queries && i < s->probe_count; i++) {
+        const struct probe *probe = s->probes[i].probe;
+        struct query *entry = &s->queries[2 * i], *returns = &s->queries[2 * i + 1];
+        query_clear(entry);
+        query_clear(returns);
+        if (!has_place(probe))
+            continue;
+        entry->location = returns->location = &probe->at;
+        entry->own = probe->trigger == TRIGGER_CALL;
+        returns->returns = true;
+        if (probe->trigger != TRIGGER_RETURN_OF)
+            s->ops->resolve(s->backend, entry);
+        if (probe->trigger != TRIGGER_AT)
+            s->ops->resolve(s->backend, returns);
+    }
+}
+
+/* ---- grouping ---- */
+
+/* One address wanted by one probe in one role. */
+struct wish {
+    uint64_t address;
+    struct member member;
+    bool returns;
+};
+
+struct wishes {
+    struct wish *list;
+    size_t count, cap;
+};
+
+static int by_address(const void *left, const void *right) {
+    const struct wish *a = left, *b = right;
+    if (a->address != b->address)
+        return a->address < b->address ? -1 : 1;
+    if (a->member.probe != b->member.probe)
+        return a->member.probe < b->member.probe ? -1 : 1;
+    return (int)a->member.role - (int)b->member.role;
+}
+
+static void wish_all(struct wishes *wishes, const struct query *query, struct member member) {
+    for (size_t i = 0; i < query->count; i++) {
+        for (size_t k = 0; k < query->places[i].count; k++) {
+            struct wish *wish = ARRAY_ADD(wishes->list, wishes->count, wishes->cap);
+            if (wish)
+                *wish = (struct wish){query->places[i].addresses[k], member, query->returns};
+        }
+    }
+}
+
+static bool same_members(const struct spot *spot, const struct wish *from, size_t n) {
+    if (spot->member_count != n || (spot->site.kind == SITE_RETURN) != from->returns)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (spot->members[i].probe != from[i].member.probe ||
+            spot->members[i].role != from[i].member.role)
+            return false;
+    return true;
+}
+
+static struct spot *new_spot(struct session *s, enum site_kind kind, const struct location *where) {
+    struct spot **place = ARRAY_ADD(s->spots, s->spot_count, s->spot_cap);
+    struct spot *spot = place ? calloc(1, sizeof *spot) : NULL;
+    if (!spot) {
+        s->spot_count -= place != NULL;
+        return NULL;
+    }
+    *place = spot;
+    spot->site.kind = kind;
+    spot->site.where = where;
+    snprintf(spot->site.name, sizeof spot->site.name, "pg%sn%zu", s->run, s->spot_count);
+    return spot;
+}
+
+static struct spot *find_spot(struct session *s, const struct wish *from, size_t n) {
+    for (size_t i = 0; i < s->spot_count; i++)
+        if (s->spots[i]->site.address_count && same_members(s->spots[i], from, n))
+            return s->spots[i];
+    struct spot *spot =
+        new_spot(s, from->returns ? SITE_RETURN : SITE_CODE, &from->member.probe->probe->at);
+    for (size_t i = 0; spot && i < n; i++) {
+        struct member *member = ARRAY_ADD(spot->members, spot->member_count, spot->member_cap);
+        if (member)
+            *member = from[i].member;
+    }
+    return spot;
+}
+
+static bool add_address(struct site *site, uint64_t address) {
+    uint64_t *grown = realloc(site->addresses, (site->address_count + 1) * sizeof *grown);
+    if (!grown)
+        return false;
+    site->addresses = grown;
+    site->addresses[site->address_count++] = address;
+    return true;
+}
+
+static bool group(struct session *s, struct wishes *wishes) {
+    qsort(wishes->list, wishes->count, sizeof *wishes->list, by_address);
+    for (size_t i = 0, n; i < wishes->count; i += n) {
+        n = 1;
+        while (i + n < wishes->count && wishes->list[i + n].address == wishes->list[i].address)
+            n++;
+        struct spot *spot = find_spot(s, &wishes->list[i], n);
+        if (!spot || !add_address(&spot->site, wishes->list[i].address))
+            return false;
+    }
+    return true;
+}
+
+/* ---- what a spot reads ---- */
+
+static void add_want(struct site *site, const struct want *want) {
+    for (size_t i = 0; i < site->want_count; i++) {
+        const struct want *have = &site->wants[i];
+        if (have->kind == want->kind &&
+            (want->kind != WANT_EXPR || !strcmp(have->expr, want->expr)) &&
+            have->frames >= want->frames)
+            return;
+    }
+    struct want *place = ARRAY_ADD(site->wants, site->want_count, site->want_cap);
+    if (place)
+        *place = *want;
+}
+
+static void add_entry_wants(struct site *site, struct probe_state *p) {
+    const struct probe *probe = p->probe;
+    const struct {
+        bool wanted;
+        const struct want *want;
+    } extras[] = {{probe->args, &p->args},
+                  {probe->locals, &p->locals},
+                  {probe->stack != 0, &p->stack},
+                  {probe->goroutine, &p->goroutine}};
+    for (size_t i = 0; i < probe->capture_count; i++)
+        add_want(site, &p->captures[i]);
+    for (size_t i = 0; i < sizeof extras / sizeof *extras; i++)
+        if (extras[i].wanted)
+            add_want(site, extras[i].want);
+}
+
+static void add_wants(struct spot *spot, struct member *member) {
+    struct probe_state *p = member->probe;
+    struct site *site = &spot->site;
+    site->identify_frame |= member->role != ROLE_HIT;
+    if (spot->site.kind == SITE_WATCH)
+        add_want(site, &p->watched);
+    if (member->role == ROLE_RETURN)
+        for (size_t i = 0; i < p->probe->return_count; i++)
+            add_want(site, &p->at_return[i]);
+    else
+        add_entry_wants(site, p);
+}
+
+static struct spot *single_spot(struct session *s, struct probe_state *p, enum site_kind kind) {
+    struct spot *spot = new_spot(s, kind, NULL);
+    struct member *member =
+        spot ? ARRAY_ADD(spot->members, spot->member_count, spot->member_cap) : NULL;
+    if (member)
+        *member = (struct member){p, ROLE_HIT};
+    return spot;
+}
+
+static void add_watch(struct session *s, struct probe_state *p) {
+    struct spot *spot = single_spot(s, p, SITE_WATCH);
+    if (!spot)
+        return;
+    spot->site.watch = p->probe->watch;
+    spot->site.access = p->probe->access;
+}
+
+/* A location that did not resolve is an error at its line. */
+static struct error *refused(struct session *s, const struct probe *probe, struct query *query) {
+    struct error *why = query->error;
+    if (!why)
+        return NULL;
+    query->error = NULL;
+    struct error *error =
+        recipe_error(s->recipe, probe->at.mark, "probe \"%s\": %s", probe->name, why->message);
+    error->class = why->class;
+    error_free(why);
+    return error;
+}
+
+static struct error *wish_for(struct session *s, struct probe_state *p, struct wishes *wishes) {
+    struct query *entry = &s->queries[2 * p->index], *returns = entry + 1;
+    enum trigger trigger = p->probe->trigger;
+    struct error *error = refused(s, p->probe, entry);
+    if (!error)
+        error = refused(s, p->probe, returns);
+    if (error)
+        return error;
+    wish_all(wishes, entry, (struct member){p, trigger == TRIGGER_CALL ? ROLE_ENTRY : ROLE_HIT});
+    wish_all(wishes, returns, (struct member){p, trigger == TRIGGER_CALL ? ROLE_RETURN : ROLE_HIT});
+    if (trigger == TRIGGER_WATCH)
+        add_watch(s, p);
+    if (trigger == TRIGGER_PANIC)
+        single_spot(s, p, SITE_PANIC);
+    return NULL;
+}
+
+struct error *spots_build(struct session *s) {
+    struct wishes wishes = {0};
+    struct error *error = NULL;
+    spots_free(s);
+    for (size_t i = 0; i < s->probe_count && !error; i++)
+        error = wish_for(s, &s->probes[i], &wishes);
+    if (!error && !group(s, &wishes))
+        error = error_no_memory();
+    free(wishes.list);
+    for (size_t i = 0; i < s->spot_count; i++)
+        for (size_t k = 0; k < s->spots[i]->member_count; k++)
+            add_wants(s->spots[i], &s->spots[i]->members[k]);
+    return error;
+}
+
+void spots_free(struct session *s) {
+    for (size_t i = 0; i < s->spot_count; i++) {
+        struct spot *spot = s->spots[i];
+        error_free(spot->site.error);
+        free(spot->site.addresses);
+        free(spot->site.wants);
+        free(spot->members);
+        free(spot);
+    }
+    s->spot_count = 0;
+}

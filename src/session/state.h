@@ -1,0 +1,206 @@
+/* The inside of a session.
+ *
+ *   session.c  the state machine
+ *   spots.c    from the recipe's locations to what can be armed
+ *   gate.c     what should be armed now, and when that changes
+ *   items.c    a hit goes through its probe's filters and captures
+ *   calls.c    entries waiting for their returns
+ *   pause.c    what the target suffers, and the limits on it
+ *   report.c   events
+ *   redact.c   what is withheld */
+#pragma once
+
+#include "base/fsm.h"
+#include "session/session.h"
+#include "value/event.h"
+
+#define EVENT_MAX (16u << 20) /* bytes of one event */
+#define CALLS_MAX 4096        /* calls of a probe that may be under way */
+#define NEVER UINT64_MAX
+
+enum role {
+    ROLE_HIT,
+    ROLE_ENTRY,  /* of a `call` */
+    ROLE_RETURN, /* of a `call` */
+};
+
+/* A call that has been entered. */
+struct call_record {
+    int64_t goroutine, thread, frame;
+    uint64_t entered_ns, paused_ns; /* the session's pauses up to the entry */
+    struct buffer event;            /* begun at the entry */
+};
+
+/* A probe on this target. */
+struct probe_state {
+    const struct probe *probe;
+    struct session *session;
+    size_t index;
+    struct want when, args, locals, results, stack, registers, goroutine, goroutines, thread;
+    struct want *captures, *at_return;
+    struct want watched, panic;
+
+    bool done;         /* it will never hit again */
+    bool after_open;   /* the probe it waits for has hit */
+    uint64_t after_ns; /* when */
+    int64_t after_goroutine, after_thread;
+    uint64_t every_next, rate_start, rate_count, rate_closed_until, timer_next;
+    struct buffer old; /* the last value of a watch */
+    value_ref old_value;
+
+    struct call_record *calls;
+    size_t call_count, call_cap;
+
+    uint64_t reached, conditioned, hits, emitted, rate_limited, throttled, unpaired, lost;
+    bool hidden;     /* the server decided conditions: `reached` is not known */
+    bool complained; /* its condition failed once: said */
+    uint64_t armed_since, armed_ns;
+    bool is_armed;
+};
+
+struct member {
+    struct probe_state *probe;
+    enum role role;
+};
+
+/* One place and all the probes there. The site comes first: a hit's site is its spot. */
+struct spot {
+    struct site site;
+    struct member *members;
+    size_t member_count, member_cap;
+    bool seen_armed;
+    const char *armed_cond; /* with what the server has it now */
+    uint64_t address_hash;
+};
+
+/* A probe's hit on its way. */
+enum item_stage {
+    ITEM_FILTER,
+    ITEM_WHEN,
+    ITEM_COUNT,
+    ITEM_CAPTURE,
+    ITEM_KEEP,
+    ITEM_DONE,
+    ITEM_DROPPED
+};
+
+struct item {
+    struct probe_state *probe;
+    struct spot *spot; /* NULL: timer, panic */
+    enum role role;
+    const struct hit *hit;
+    enum item_stage stage;
+    unsigned tries;
+    struct buffer event;
+    bool emit, cut;
+    uint64_t hit_number;
+};
+
+struct pause {
+    uint64_t seen_ns;   /* when the current stop was seen */
+    uint64_t total_ns;  /* all pauses of the target so far, as estimated */
+    uint64_t server_ns; /* what a stop costs on the server's side; 0 = not known */
+    uint64_t halt_sent_ns;
+    uint64_t charged_ns; /* what pause_check() has taken off for the current stop */
+    double balance_ns;   /* of the pause budget */
+    uint64_t balance_at_ns;
+    uint64_t throttled_until;
+    bool throttled;
+    uint64_t run_since;                 /* the target runs since; 0 = stopped */
+    uint64_t false_seen, calibrated_ns; /* conditions evaluated here, for their rate */
+    bool calibrating;
+    double false_per_ns; /* hits with a false condition, as calibrated */
+};
+
+struct session {
+    struct fsm fsm;
+    uv_loop_t *loop;
+    char *run, *target, *uri;
+    const struct recipe *recipe;
+    struct session_options options;
+    const struct session_hooks *hooks;
+    void *ctx;
+    const struct backend_ops *ops;
+    struct backend *backend;
+    struct target_info info;
+    uv_timer_t retry, wake, cut;
+    int handles;
+    uint64_t started_ns, connect_deadline, backoff_ms;
+
+    struct probe_state *probes;
+    size_t probe_count;
+    struct query *queries; /* two a probe: its place, its returns */
+    struct spot **spots;
+    size_t spot_count, spot_cap;
+    bool resolved, armed_told, was_running, found_launch;
+
+    const struct stop *stop;
+    bool running, halting, exited, strange;
+    struct item *items;
+    size_t item_count, item_cap;
+
+    struct pause pause;
+    uint64_t seq, hits, armed_at_ns, end_ns;
+    bool ending, congested, congest_told, repair_only;
+    char *end_reason;
+    enum session_outcome outcome;
+    struct error *failure;
+    struct buffer scratch, note; /* for expressions; for events that are not hits */
+    bool over, freed;
+};
+
+/* spots.c */
+void spots_ask(struct session *s);            /* queues the questions */
+struct error *spots_build(struct session *s); /* from their answers */
+void spots_free(struct session *s);
+void probes_init(struct session *s);
+void probes_free(struct session *s);
+
+/* gate.c */
+bool probe_wanted(struct session *s, struct probe_state *p, uint64_t now, uint64_t *next);
+bool spot_wanted(struct session *s, const struct spot *spot, uint64_t now, uint64_t *next);
+bool gate_differs(struct session *s, uint64_t now,
+                  uint64_t *next);              /* is a stop needed to mend it? */
+void gate_arm(struct session *s, uint64_t now); /* queues arming and disarming; stopped target */
+struct error *gate_armed(struct session *s);    /* after the flush: what failed */
+bool gate_exhausted(const struct session *s);   /* nothing can ever hit again */
+void gate_opened(struct session *s, struct probe_state *by, const struct hit *hit, uint64_t now);
+
+/* items.c */
+void items_collect(struct session *s, const struct stop *stop, uint64_t now);
+bool items_run(struct session *s, uint64_t now); /* false: something was queued to be read */
+void items_cut(struct session *s);               /* no more reading */
+void items_clear(struct session *s);
+
+/* calls.c */
+bool call_enter(struct probe_state *p, const struct item *item, uint64_t now);
+int call_find(struct probe_state *p, const struct hit *hit);
+void call_leave(struct probe_state *p, size_t index);
+
+/* pause.c */
+void pause_began(struct session *s, uint64_t seen_ns);
+void pause_check(struct session *s, uint64_t now);     /* before the resume: limits, trips */
+uint64_t pause_ended(struct session *s, uint64_t now); /* resumed: this pause, as estimated */
+const char *pause_kind(const struct session *s);
+bool pause_throttled(struct session *s, uint64_t now, uint64_t *until);
+bool pause_calibrating(const struct session *s);
+
+/* report.c */
+struct buffer *report_begin(struct session *s, enum event_type type, const char *probe);
+void report_send(struct session *s, struct buffer *event);
+void report_armed(struct session *s);
+void report_exit(struct session *s, const struct stop *stop);
+void report_error(struct session *s, const char *probe, const char *severity, const char *format,
+                  ...) __attribute__((format(printf, 4, 5)));
+void report_trip(struct session *s, const char *probe, const char *limit, const char *is,
+                 const char *was, const char *does);
+void report_items(struct session *s, uint64_t pause_ns);
+void report_end(struct session *s);
+void report_list(struct session *s, value_ref list, const struct buffer *in);
+int64_t report_wall_ns(uint64_t hrtime);
+
+/* redact.c */
+void redact_event(struct session *s, struct item *item);
+
+/* session.c */
+void session_stop_for(struct session *s, enum session_outcome outcome, const char *reason);

@@ -1,0 +1,55 @@
+#include "sink/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct error *output_open(struct output *output, const char *path) {
+    bool is_stdout = !strcmp(path, "-");
+    struct stat stat;
+    *output = (struct output){.fd = STDOUT_FILENO, .owned = !is_stdout, .whole = -1};
+    output->name = strdup(is_stdout ? "stdout" : path);
+    if (!is_stdout)
+        output->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (output->fd < 0)
+        return error_new(ERROR_RUN, "opening %s: %s", path, strerror(errno));
+    if (!fstat(output->fd, &stat) && S_ISREG(stat.st_mode))
+        output->whole = is_stdout ? lseek(output->fd, 0, SEEK_CUR) : stat.st_size;
+    return NULL;
+}
+
+static struct error *give_up(struct output *output, int code) {
+    static const char space[] = ": make room; events from here on are lost";
+    if (output->whole >= 0 && ftruncate(output->fd, output->whole))
+        code = errno;
+    return error_new(ERROR_RUN, "writing to %s: %s%s", output->name,
+                     code == EPIPE ? "the reader has gone" : strerror(code),
+                     code == ENOSPC || code == EDQUOT ? space : "");
+}
+
+struct error *output_write(struct output *output, const char *bytes, size_t n) {
+    size_t done = 0;
+    while (done < n) {
+        ssize_t taken = write(output->fd, bytes + done, n - done);
+        if (taken < 0 && errno == EINTR)
+            continue;
+        if (taken < 0)
+            return give_up(output, errno);
+        done += (size_t)taken;
+    }
+    if (output->whole >= 0)
+        output->whole += (int64_t)n;
+    return NULL;
+}
+
+struct error *output_close(struct output *output) {
+    struct error *error = NULL;
+    if (output->owned && output->fd >= 0 && close(output->fd) && errno != EINTR)
+        error = error_new(ERROR_RUN, "closing %s: %s", output->name, strerror(errno));
+    free(output->name);
+    *output = (struct output){.fd = -1};
+    return error;
+}
