@@ -1,4 +1,4 @@
-/* The state machine of one target.
+/* The state machine of one target; its first steps are in connect.c, those at a stop in stops.c.
  *
  *   WAITING ─▶ CONNECTING ─▶ [HALTING] ─▶ RESOLVING ─▶ ARMING ─▶ RESUMING ─▶ RUNNING ─┐
  *      ▲           │                                     ▲ ▲                    │    │ stop
@@ -18,35 +18,7 @@
 
 #include <stdlib.h>
 
-enum state {
-    S_WAITING,
-    S_CONNECTING,
-    S_HALTING,
-    S_RESOLVING,
-    S_ARMING,
-    S_RESUMING,
-    S_RUNNING,
-    S_EVALUATING,
-    S_FETCHING,
-    S_STRANGE,
-    S_LISTING,
-    S_LEAVING,
-    S_OVER,
-};
-
-#define BACKOFF_FIRST_MS 50
-#define BACKOFF_MAX_MS 2000
-#define STRANGE_POLL_MS 250
-
-static void go(struct session *s, enum state state) {
-    fsm_go(&s->fsm, state);
-}
-
-static enum state state_of(const struct session *s) {
-    return (enum state)s->fsm.state;
-}
-
-static void fail(struct session *s, struct error *error) {
+void session_fail(struct session *s, struct error *error) {
     if (!s->failure) {
         s->failure = error;
         s->outcome = error->class == ERROR_RECIPE ? OUTCOME_RECIPE : OUTCOME_FAILED;
@@ -65,130 +37,6 @@ void session_stop_for(struct session *s, enum session_outcome outcome, const cha
     s->outcome = outcome;
     free(s->end_reason);
     s->end_reason = strdup(reason);
-}
-
-/* ---- connecting ---- */
-
-static void step_connecting(void *owner) {
-    struct session *s = owner;
-    struct backend_setup setup = {.loop = s->loop,
-                                  .run = s->run,
-                                  .uri = s->uri,
-                                  .relay = s->options.relay,
-                                  .output = s->options.output,
-                                  .timeout_ms = s->options.timeout_ms,
-                                  .end_kills_target = s->options.end_kills_target,
-                                  .insecure = s->options.insecure,
-                                  .kill_launched = s->options.kill_launched};
-    extern const struct backend_events session_backend_events;
-    void session_reachable(void *ctx, const char *uri);
-    setup.reachable = session_reachable;
-    setup.reachable_ctx = s;
-    struct error *error = s->ops->create(&setup, &session_backend_events, s, &s->backend);
-    if (error) {
-        fail(s, error);
-        go(s, S_OVER);
-        return;
-    }
-    s->ops->connect(s->backend);
-}
-
-void session_reachable(void *ctx, const char *uri) {
-    struct session *s = ctx;
-    s->hooks->reachable(s->ctx, s, uri);
-}
-
-static void on_retry(uv_timer_t *timer) {
-    struct session *s = timer->data;
-    if (state_of(s) == S_STRANGE)
-        s->ops->inspect(s->backend);
-    else
-        go(s, s->ending ? S_OVER : S_CONNECTING);
-    fsm_drive(&s->fsm);
-}
-
-/* A server that is not there yet may come: until the deadline. One that refuses us will not change.
- */
-static bool may_come(const struct session *s, const struct error *error) {
-    return !s->ending && error->class == ERROR_RUN && strstr(error->message, "connecting to") &&
-           uv_hrtime() + s->backoff_ms * 1000000 < s->connect_deadline;
-}
-
-static void step_waiting(void *owner) {
-    struct session *s = owner;
-    uv_timer_start(&s->retry, on_retry, s->backoff_ms, 0);
-    s->backoff_ms = s->backoff_ms * 2 < BACKOFF_MAX_MS ? s->backoff_ms * 2 : BACKOFF_MAX_MS;
-}
-
-static void connect_failed(struct session *s, struct error *error) {
-    s->ops->destroy(s->backend);
-    s->backend = NULL;
-    if (may_come(s, error)) {
-        LOG(LOG_SESSION, 1, "%s: %s; trying again", s->target, error->message);
-        error_free(error);
-        go(s, S_WAITING);
-    } else {
-        fail(s, error);
-        go(s, S_OVER);
-    }
-}
-
-static struct error *refuse_target(const struct session *s) {
-    if (!s->info.stays && !s->options.end_kills_target)
-        return error_new(
-            ERROR_RUN,
-            "%s is a single-client server that launched its target: when we disconnect, "
-            "it kills it. Start dlv with --accept-multiclient, or say --end-kills-target",
-            s->uri);
-    if (s->info.core && s->options.mode == SESSION_RUN)
-        return error_new(ERROR_RUN, "%s looks at a core file: nothing in it will ever run", s->uri);
-    if (!s->info.running && !s->info.at_launch && !s->info.started && !s->options.resume &&
-        s->options.mode == SESSION_RUN)
-        return error_new(
-            ERROR_RUN,
-            "%s is stopped, and not at its launch: somebody is looking at it. Resume it "
-            "there, or say --resume",
-            s->uri);
-    return NULL;
-}
-
-static bool is_ours(const struct session *s, const char *breakpoint) {
-    return !strncmp(breakpoint, "pg", 2) && !strncmp(breakpoint + 2, s->run, strlen(s->run));
-}
-
-static void accept_target(struct session *s) {
-    struct error *error = s->options.mode == SESSION_REPAIR ? NULL : refuse_target(s);
-    if (s->options.mode == SESSION_REPAIR && !s->info.running && *s->info.stopped_at)
-        s->strange = !is_ours(s, s->info.stopped_at);
-    s->was_running = s->info.running;
-    s->found_launch = s->info.at_launch;
-    s->running = s->info.running;
-    s->pause.calibrating = s->was_running;
-    if (error) {
-        fail(s, error);
-        go(s, S_LEAVING);
-    } else {
-        go(s, s->ending ? S_LEAVING : s->running ? S_HALTING : S_RESOLVING);
-    }
-}
-
-static void on_connected(void *owner, const struct target_info *info, struct error *error) {
-    struct session *s = owner;
-    if (error) {
-        connect_failed(s, error);
-    } else if (state_of(s) == S_STRANGE) {
-        if (info->running || s->ending) {
-            s->running = info->running;
-            s->strange = false;
-            go(s, s->ending && !info->running ? S_LEAVING : S_HALTING);
-        } else {
-            uv_timer_start(&s->retry, on_retry, STRANGE_POLL_MS, 0);
-        }
-    } else {
-        s->info = *info;
-        accept_target(s);
-    }
-    fsm_drive(&s->fsm);
 }
 
 /* ---- finding the places ---- */
@@ -214,7 +62,7 @@ static void on_resolved(struct session *s) {
     s->resolved = true;
     first_timers(s, uv_hrtime());
     if (error)
-        fail(s, error);
+        session_fail(s, error);
     go(s, S_ARMING);
 }
 
@@ -241,7 +89,7 @@ static void on_armed(struct session *s) {
         report_error(s, NULL, "warning", "%s", error->message);
         error_free(error);
     } else if (error) {
-        fail(s, error);
+        session_fail(s, error);
     }
     if (s->options.mode == SESSION_REPAIR)
         session_stop_for(s, OUTCOME_FINE, "repaired");
@@ -310,105 +158,6 @@ static void step_halting(void *owner) {
     s->ops->halt(s->backend);
 }
 
-/* ---- a stop ---- */
-
-static void on_restarted(struct session *s) {
-    report_error(s, NULL, "warning", "the target was restarted: arming anew");
-    s->resolved = false;
-    for (size_t i = 0; i < s->probe_count; i++)
-        while (s->probes[i].call_count) {
-            s->probes[i].unpaired++;
-            call_leave(&s->probes[i], s->probes[i].call_count - 1);
-        }
-}
-
-static void on_stopped(void *owner, const struct stop *stop) {
-    struct session *s = owner;
-    s->running = false;
-    s->halting = false;
-    s->stop = stop;
-    uv_timer_stop(&s->wake);
-    pause_began(s, stop->seen_ns);
-    if (stop->reason == STOP_EXITED) {
-        s->exited = true;
-        report_exit(s, stop);
-        session_stop_for(s, OUTCOME_FINE,
-                         stop->by_signal ? "the target was killed by a signal"
-                                         : "the target exited");
-        go(s, S_LEAVING);
-    } else if (stop->reason == STOP_RESTARTED) {
-        on_restarted(s);
-        go(s, S_RESOLVING);
-    } else if (!s->resolved) {
-        go(s, S_RESOLVING); /* the halt before the first arming */
-    } else {
-        s->strange = stop->reason == STOP_STRANGER;
-        items_collect(s, stop, uv_hrtime());
-        go(s, S_EVALUATING);
-    }
-    fsm_drive(&s->fsm);
-}
-
-static void on_cut(uv_timer_t *timer) {
-    struct session *s = timer->data;
-    if (state_of(s) != S_FETCHING)
-        return;
-    items_cut(s);
-    go(s, S_EVALUATING);
-    fsm_drive(&s->fsm);
-}
-
-static void limit_fetching(struct session *s) {
-    const struct limit *limit = &s->recipe->limits.max_pause;
-    uint64_t spent = uv_hrtime() - s->pause.seen_ns;
-    if (limit->action != DO_CUT || limit->is <= 0 || uv_is_active((uv_handle_t *)&s->cut))
-        return;
-    double left = limit->is - (double)spent - (double)s->pause.server_ns;
-    uv_timer_start(&s->cut, on_cut, left > 1e6 ? (uint64_t)(left / 1e6) : 1, 0);
-}
-
-/* A stop of somebody else is told once, and theirs to end. */
-static void wait_for_owner(struct session *s) {
-    report_error(s, NULL, "warning",
-                 "the target was stopped by somebody else (%s): it is theirs to resume; waiting",
-                 s->stop->what);
-    report_items(s, 0);
-    items_clear(s);
-    go(s, S_STRANGE);
-}
-
-static void step_evaluating(void *owner) {
-    struct session *s = owner;
-    if (!items_run(s, uv_hrtime())) {
-        go(s, S_FETCHING);
-        return;
-    }
-    uv_timer_stop(&s->cut);
-    if (s->strange) {
-        wait_for_owner(s);
-        return;
-    }
-    uint64_t now = uv_hrtime(), next;
-    if (s->stop->reason == STOP_PANIC && !s->item_count)
-        report_error(s, NULL, "warning",
-                     "the target is ending: %s (a probe with \"panic: true\" shows more)",
-                     s->stop->what);
-    pause_check(s, now);
-    bool mend = gate_differs(s, now, &next);
-    go(s, mend || gate_exhausted(s) ? S_ARMING : S_RESUMING);
-}
-
-static void step_fetching(void *owner) {
-    struct session *s = owner;
-    limit_fetching(s);
-    s->ops->flush(s->backend);
-}
-
-static void step_strange(void *owner) {
-    struct session *s = owner;
-    uv_timer_start(&s->retry, on_retry, STRANGE_POLL_MS, 0);
-}
-
 /* ---- listing ---- */
 
 static void step_listing(void *owner) {
@@ -428,8 +177,8 @@ static void step_listing(void *owner) {
     } else {
         const struct value *value = value_get(&into, list);
         if (value && value->kind == VALUE_ERROR)
-            fail(s, error_new(ERROR_RUN, "%s: listing %s: %s", s->uri, want.expr,
-                              value_text(&into, value)));
+            session_fail(s, error_new(ERROR_RUN, "%s: listing %s: %s", s->uri, want.expr,
+                                      value_text(&into, value)));
         else
             report_list(s, list, &into);
         session_stop_for(s, OUTCOME_FINE, "listed");
@@ -471,7 +220,7 @@ static void on_lost(void *owner, struct error *error) {
     struct session *s = owner;
     if (s->options.mode == SESSION_RUN && s->armed_told && !s->exited)
         error = error_wrap(error, "lost the target");
-    fail(s, error);
+    session_fail(s, error);
     go(s, S_OVER);
     fsm_drive(&s->fsm);
 }
@@ -481,9 +230,9 @@ static void on_notice(void *owner, const char *text) {
 }
 
 const struct backend_events session_backend_events = {
-    .connected = on_connected,
+    .connected = session_on_connected,
     .flushed = on_flushed,
-    .stopped = on_stopped,
+    .stopped = session_on_stopped,
     .lost = on_lost,
     .left = on_left,
     .notice = on_notice,
@@ -516,8 +265,8 @@ static void step_over(void *owner) {
 #define ENDS (TO(LEAVING) | TO(OVER))
 
 static const struct fsm_state states[] = {
-    [S_WAITING] = {"waiting", step_waiting, TO(CONNECTING) | TO(OVER)},
-    [S_CONNECTING] = {"connecting", step_connecting,
+    [S_WAITING] = {"waiting", session_step_waiting, TO(CONNECTING) | TO(OVER)},
+    [S_CONNECTING] = {"connecting", session_step_connecting,
                       TO(WAITING) | TO(HALTING) | TO(RESOLVING) | ENDS},
     [S_HALTING] = {"halting", step_halting, TO(RESOLVING) | TO(EVALUATING) | ENDS},
     [S_RESOLVING] = {"resolving", step_resolving, TO(ARMING) | TO(LISTING) | ENDS},
@@ -525,10 +274,10 @@ static const struct fsm_state states[] = {
     [S_RESUMING] = {"resuming", step_resuming, TO(RUNNING) | TO(RESUMING) | TO(ARMING) | ENDS},
     [S_RUNNING] = {"running", step_running,
                    TO(RUNNING) | TO(HALTING) | TO(EVALUATING) | TO(RESOLVING) | ENDS},
-    [S_EVALUATING] = {"evaluating", step_evaluating,
+    [S_EVALUATING] = {"evaluating", session_step_evaluating,
                       TO(FETCHING) | TO(ARMING) | TO(RESUMING) | TO(STRANGE) | ENDS},
-    [S_FETCHING] = {"fetching", step_fetching, TO(EVALUATING) | ENDS},
-    [S_STRANGE] = {"somebody else's stop", step_strange, TO(HALTING) | TO(STRANGE) | ENDS},
+    [S_FETCHING] = {"fetching", session_step_fetching, TO(EVALUATING) | ENDS},
+    [S_STRANGE] = {"somebody else's stop", session_step_strange, TO(HALTING) | TO(STRANGE) | ENDS},
     [S_LISTING] = {"listing", step_listing, TO(LISTING) | TO(RESUMING) | ENDS},
     [S_LEAVING] = {"leaving", step_leaving, TO(OVER)},
     [S_OVER] = {"over", step_over, 0},

@@ -1,6 +1,8 @@
 /* The inside of a session.
  *
  *   session.c  the state machine
+ *   connect.c  its steps up to a target that we may touch
+ *   stops.c    its steps at a stop
  *   spots.c    from the recipe's locations to what can be armed
  *   gate.c     what should be armed now, and when that changes
  *   items.c    a hit goes through its probe's filters and captures
@@ -13,6 +15,25 @@
 #include "base/fsm.h"
 #include "session/session.h"
 #include "value/event.h"
+
+enum state {
+    S_WAITING,
+    S_CONNECTING,
+    S_HALTING,
+    S_RESOLVING,
+    S_ARMING,
+    S_RESUMING,
+    S_RUNNING,
+    S_EVALUATING,
+    S_FETCHING,
+    S_STRANGE,
+    S_LISTING,
+    S_LEAVING,
+    S_OVER,
+};
+
+#define BACKOFF_FIRST_MS 50
+#define STRANGE_POLL_MS 250 /* how often to look whether somebody has resumed their stop */
 
 #define EVENT_MAX (16u << 20) /* bytes of one event */
 #define CALLS_MAX 4096        /* calls of a probe that may be under way */
@@ -204,3 +225,25 @@ void redact_event(struct session *s, struct item *item);
 
 /* session.c */
 void session_stop_for(struct session *s, enum session_outcome outcome, const char *reason);
+void session_fail(struct session *s, struct error *error); /* takes the error; ends the session */
+extern const struct backend_events session_backend_events;
+
+static inline void go(struct session *s, enum state state) {
+    fsm_go(&s->fsm, state);
+}
+
+static inline enum state state_of(const struct session *s) {
+    return (enum state)s->fsm.state;
+}
+
+/* connect.c */
+void session_step_connecting(void *session);
+void session_step_waiting(void *session);
+void session_on_connected(void *session, const struct target_info *info, struct error *error);
+void session_on_retry(uv_timer_t *timer);
+
+/* stops.c */
+void session_step_evaluating(void *session);
+void session_step_fetching(void *session);
+void session_step_strange(void *session);
+void session_on_stopped(void *session, const struct stop *stop);

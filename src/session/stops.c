@@ -1,0 +1,99 @@
+/* A stop: what is read, what is decided, and whose it is. */
+#include "session/state.h"
+
+static void on_restarted(struct session *s) {
+    report_error(s, NULL, "warning", "the target was restarted: arming anew");
+    s->resolved = false;
+    for (size_t i = 0; i < s->probe_count; i++)
+        while (s->probes[i].call_count) {
+            s->probes[i].unpaired++;
+            call_leave(&s->probes[i], s->probes[i].call_count - 1);
+        }
+}
+
+void session_on_stopped(void *owner, const struct stop *stop) {
+    struct session *s = owner;
+    s->running = false;
+    s->halting = false;
+    s->stop = stop;
+    uv_timer_stop(&s->wake);
+    pause_began(s, stop->seen_ns);
+    if (stop->reason == STOP_EXITED) {
+        s->exited = true;
+        report_exit(s, stop);
+        session_stop_for(s, OUTCOME_FINE,
+                         stop->by_signal ? "the target was killed by a signal"
+                                         : "the target exited");
+        go(s, S_LEAVING);
+    } else if (stop->reason == STOP_RESTARTED) {
+        on_restarted(s);
+        go(s, S_RESOLVING);
+    } else if (!s->resolved) {
+        go(s, S_RESOLVING); /* the halt before the first arming */
+    } else {
+        s->strange = stop->reason == STOP_STRANGER;
+        items_collect(s, stop, uv_hrtime());
+        go(s, S_EVALUATING);
+    }
+    fsm_drive(&s->fsm);
+}
+
+static void on_cut(uv_timer_t *timer) {
+    struct session *s = timer->data;
+    if (state_of(s) != S_FETCHING)
+        return;
+    items_cut(s);
+    go(s, S_EVALUATING);
+    fsm_drive(&s->fsm);
+}
+
+static void limit_fetching(struct session *s) {
+    const struct limit *limit = &s->recipe->limits.max_pause;
+    uint64_t spent = uv_hrtime() - s->pause.seen_ns;
+    if (limit->action != DO_CUT || limit->is <= 0 || uv_is_active((uv_handle_t *)&s->cut))
+        return;
+    double left = limit->is - (double)spent - (double)s->pause.server_ns;
+    uv_timer_start(&s->cut, on_cut, left > 1e6 ? (uint64_t)(left / 1e6) : 1, 0);
+}
+
+/* A stop of somebody else is told once, and theirs to end. */
+static void wait_for_owner(struct session *s) {
+    report_error(s, NULL, "warning",
+                 "the target was stopped by somebody else (%s): it is theirs to resume; waiting",
+                 s->stop->what);
+    report_items(s, 0);
+    items_clear(s);
+    go(s, S_STRANGE);
+}
+
+void session_step_evaluating(void *owner) {
+    struct session *s = owner;
+    if (!items_run(s, uv_hrtime())) {
+        go(s, S_FETCHING);
+        return;
+    }
+    uv_timer_stop(&s->cut);
+    if (s->strange) {
+        wait_for_owner(s);
+        return;
+    }
+    uint64_t now = uv_hrtime(), next;
+    if (s->stop->reason == STOP_PANIC && !s->item_count)
+        report_error(s, NULL, "warning",
+                     "the target is ending: %s (a probe with \"panic: true\" shows more)",
+                     s->stop->what);
+    pause_check(s, now);
+    bool mend = gate_differs(s, now, &next);
+    go(s, mend || gate_exhausted(s) ? S_ARMING : S_RESUMING);
+}
+
+void session_step_fetching(void *owner) {
+    struct session *s = owner;
+    limit_fetching(s);
+    s->ops->flush(s->backend);
+}
+
+void session_step_strange(void *owner) {
+    struct session *s = owner;
+    uv_timer_start(&s->retry, session_on_retry, STRANGE_POLL_MS, 0);
+}
