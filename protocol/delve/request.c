@@ -45,10 +45,15 @@ bool delve_while_running(enum delve_method method) {
     return methods[method].while_running;
 }
 
+void delve_request_text(struct buffer *out, enum delve_method method, uint64_t id,
+                        const char *params) {
+    buffer_printf(out, "{\"method\":\"RPCServer.%s\",\"params\":[%s],\"id\":%" PRIu64 "}\n",
+                  methods[method].name, params, id);
+}
+
 void delve_request(struct buffer *out, enum delve_method method, uint64_t id, json_t *params) {
     char *text = params ? json_dumps(params, JSON_COMPACT) : NULL;
-    buffer_printf(out, "{\"method\":\"RPCServer.%s\",\"params\":[%s],\"id\":%" PRIu64 "}\n",
-                  methods[method].name, text ? text : "{}", id);
+    delve_request_text(out, method, id, text ? text : "{}");
     if (params && !text)
         out->failed = true;
     free(text);

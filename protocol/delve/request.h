@@ -47,6 +47,10 @@ bool delve_while_running(enum delve_method method);
 /* Appends one request. `params` is consumed; NULL stands for {}. */
 void delve_request(struct buffer *out, enum delve_method method, uint64_t id, json_t *params);
 
+/* The same with parameters that are JSON text already. */
+void delve_request_text(struct buffer *out, enum delve_method method, uint64_t id,
+                        const char *params);
+
 struct delve_load {
     unsigned string; /* bytes of a string */
     unsigned items;  /* elements of an array, slice or map */

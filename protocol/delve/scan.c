@@ -27,41 +27,55 @@ static const char *skip_string(const char *p, const char *end) {
     return NULL;
 }
 
-/* Behind the value at `p`, or NULL. Checks nesting, not the grammar within: jansson does that for
- * what is decoded. */
-static const char *skip_value(const char *p, const char *end) {
+/* What a byte means between the parts of an object or array; everything else is skipped over. */
+enum { C_OTHER, C_QUOTE, C_OPEN, C_CLOSE };
+
+static const unsigned char classes[256] = {
+    ['"'] = C_QUOTE, ['{'] = C_OPEN, ['['] = C_OPEN, ['}'] = C_CLOSE, [']'] = C_CLOSE};
+
+/* Behind the object or array at `p`, or NULL. */
+static const char *skip_composite(const char *p, const char *end) {
     int depth = 0;
     do {
-        p = skip_space(p, end);
+        while (p < end && classes[(unsigned char)*p] == C_OTHER)
+            p++;
         if (p == end)
             return NULL;
-        if (*p == '"') {
+        switch (classes[(unsigned char)*p]) {
+        case C_QUOTE:
             if (!(p = skip_string(p, end)))
                 return NULL;
-        } else if (*p == '{' || *p == '[') {
+            continue;
+        case C_OPEN:
             if (++depth > SPAN_DEPTH_MAX)
                 return NULL;
-            p++;
-        } else if (*p == '}' || *p == ']') {
-            if (--depth < 0)
-                return NULL;
-            p++;
-        } else if (depth && (*p == ',' || *p == ':')) {
-            p++;
-        } else {
-            const char *from = p;
-            while (p < end && !strchr(",:}] \t\r\n\"{[", *p))
-                p++;
-            if (p == from)
-                return NULL;
+            break;
+        default: depth--;
         }
-    } while (depth);
+        p++;
+    } while (depth > 0);
     return p;
+}
+
+/* Behind the value at `p`, or NULL. Finds its end; the grammar within is jansson's to check, for
+ * what is decoded. */
+static const char *skip_value(const char *p, const char *end) {
+    p = skip_space(p, end);
+    if (p == end)
+        return NULL;
+    if (*p == '"')
+        return skip_string(p, end);
+    if (*p == '{' || *p == '[')
+        return skip_composite(p, end);
+    const char *from = p;
+    while (p < end && !strchr(",:}] \t\r\n\"{[", *p))
+        p++;
+    return p == from ? NULL : p;
 }
 
 static size_t find_name(const char *key, size_t len, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (!strncmp(names[i], key, len) && !names[i][len])
+        if (len && names[i][0] == key[0] && !strncmp(names[i], key, len) && !names[i][len])
             return i;
     return n;
 }
@@ -201,7 +215,29 @@ const char *delve_text(const json_t *json) {
     return json_is_string(json) ? json_string_value(json) : "";
 }
 
+/* Every reply of a success looks like {"id":N,"result":...,"error":null}: no need to walk through
+ * the result to learn that. */
+static bool parse_success(struct span line, struct delve_reply *out) {
+    static const char head[] = "{\"id\":", middle[] = ",\"result\":", tail[] = ",\"error\":null}";
+    size_t head_len = sizeof head - 1, middle_len = sizeof middle - 1, tail_len = sizeof tail - 1;
+    if (line.len < head_len + middle_len + tail_len + 3 || memcmp(line.at, head, head_len) ||
+        memcmp(line.at + line.len - tail_len, tail, tail_len))
+        return false;
+    size_t digits = 0;
+    while (digits < 20 && line.at[head_len + digits] >= '0' && line.at[head_len + digits] <= '9')
+        digits++;
+    size_t at = head_len + digits;
+    if (!digits || memcmp(line.at + at, middle, middle_len))
+        return false;
+    at += middle_len;
+    *out = (struct delve_reply){.id = span_uint(span_of(line.at + head_len, digits)),
+                                .result = span_of(line.at + at, line.len - tail_len - at)};
+    return true;
+}
+
 bool delve_reply_parse(struct span line, struct delve_reply *out) {
+    if (parse_success(line, out))
+        return true;
     static const char *const names[] = {"id", "result", "error"};
     struct span found[3];
     if (!span_members(line, names, found, 3) || !found[0].at || *found[0].at < '0' ||

@@ -1,5 +1,7 @@
 #include "delve/state.h"
 
+#include <string.h>
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 bool delve_state_parse(struct span result, struct delve_state *out) {
@@ -7,8 +9,11 @@ bool delve_state_parse(struct span result, struct delve_state *out) {
     static const char *const names[] = {
         "Pid",           "Running", "exited",     "exitStatus",      "Recording",
         "currentThread", "Threads", "stopReason", "WatchOutOfScope", "TargetCommandLine"};
+    static const char head[] = "{\"State\":{";
     struct span state, s[COUNT(names)];
-    if (!span_members(result, outer, &state, 1))
+    if (result.at && result.len > sizeof head && !memcmp(result.at, head, sizeof head - 1))
+        state = span_of(result.at + sizeof head - 2, result.len - sizeof head + 1);
+    else if (!span_members(result, outer, &state, 1))
         return false;
     if (!span_members(state.at ? state : result, names, s, COUNT(names)) || !s[1].at)
         return false;

@@ -377,9 +377,10 @@ static enum progress stage_keep(struct session *s, struct item *item) {
     item->stage = ITEM_DROPPED;
     if (!kept(item))
         return GO_ON;
-    redact_event(s, item);
-    if (probe->log)
+    if (probe->log) { /* else when the target runs again */
+        redact_event(s, item);
         put_message(item);
+    }
     item->stage = ITEM_DONE;
     item->emit = !probe->emit_none;
     s->hits++;

@@ -142,6 +142,8 @@ uint64_t pause_ended(struct session *s, uint64_t now) {
     struct pause *p = &s->pause;
     /* A target found stopped has not been paused by us. */
     uint64_t pause = p->seen_ns ? now - p->seen_ns + p->server_ns : 0;
+    p->stops += p->seen_ns != 0;
+    p->held_ns += p->seen_ns ? now - p->seen_ns : 0;
     p->balance_ns -= (double)(pause - p->charged_ns);
     p->charged_ns = p->seen_ns = 0;
     p->total_ns += pause;

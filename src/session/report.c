@@ -150,6 +150,8 @@ void report_items(struct session *s, uint64_t pause_ns) {
         if (!item->emit)
             continue;
         struct buffer *event = &item->event;
+        if (!item->probe->probe->log)
+            redact_event(s, item);
         event_head(event)->seq = ++s->seq;
         if (!event_head(event)->hit)
             event_head(event)->hit = item->hit_number;
@@ -212,6 +214,8 @@ void report_end(struct session *s) {
     value_set(event, body, "duration_ns", value_uint(event, lasted));
     value_set(event, body, "paused_ns", value_uint(event, s->pause.total_ns));
     value_set_text(event, body, "pause", pause_kind(s));
+    value_set(event, body, "stops", value_uint(event, s->pause.stops));
+    value_set(event, body, "held_ns", value_uint(event, s->pause.held_ns));
     for (size_t i = 0; i < s->probe_count; i++)
         value_append(event, probes, account(s, &s->probes[i], event));
     value_set(event, body, "probes", probes);

@@ -127,10 +127,10 @@ static void step_resuming(void *owner) {
         go(s, S_LEAVING);
         return;
     }
+    uint64_t pause = pause_ended(s, uv_hrtime());
     s->ops->resume(s->backend);
     s->running = true;
     s->halting = false;
-    uint64_t pause = pause_ended(s, uv_hrtime());
     report_items(s, pause);
     items_clear(s);
     s->stop = NULL;

@@ -191,7 +191,8 @@ static bool add_address(struct site *site, uint64_t address) {
 }
 
 static bool group(struct session *s, struct wishes *wishes) {
-    qsort(wishes->list, wishes->count, sizeof *wishes->list, by_address);
+    if (wishes->count)
+        qsort(wishes->list, wishes->count, sizeof *wishes->list, by_address);
     for (size_t i = 0, n; i < wishes->count; i += n) {
         n = 1;
         while (i + n < wishes->count && wishes->list[i + n].address == wishes->list[i].address)

@@ -118,9 +118,10 @@ struct item {
 };
 
 struct pause {
-    uint64_t seen_ns;   /* when the current stop was seen */
-    uint64_t total_ns;  /* all pauses of the target so far, as estimated */
-    uint64_t server_ns; /* what a stop costs on the server's side; 0 = not known */
+    uint64_t seen_ns;        /* when the current stop was seen */
+    uint64_t total_ns;       /* all pauses of the target so far, as estimated */
+    uint64_t stops, held_ns; /* how many, and what we held of them: from reply to resume */
+    uint64_t server_ns;      /* what a stop costs on the server's side; 0 = not known */
     uint64_t halt_sent_ns;
     uint64_t charged_ns; /* what pause_check() has taken off for the current stop */
     double balance_ns;   /* of the pause budget */

@@ -17,6 +17,7 @@ void session_on_stopped(void *owner, const struct stop *stop) {
     s->halting = false;
     s->stop = stop;
     uv_timer_stop(&s->wake);
+    s->info.pid = stop->pid ? stop->pid : s->info.pid;
     pause_began(s, stop->seen_ns);
     if (stop->reason == STOP_EXITED) {
         s->exited = true;

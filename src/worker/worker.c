@@ -15,12 +15,14 @@
 
 #define QUEUE_HIGH (8u << 20) /* bytes waiting for main: the sinks do not follow */
 #define QUEUE_LOW (1u << 20)
-#define STALL_MS 5000 /* at the end, how long to wait for main to take the last events */
+#define GATHER_MS 10           /* events that come close together wake main once */
+#define GATHER_MAX (64u << 10) /* bytes */
+#define STALL_MS 5000          /* at the end, how long to wait for main to take the last events */
 
 struct worker {
     uv_loop_t loop;
     uv_pipe_t in, out;
-    uv_timer_t duration, stall;
+    uv_timer_t duration, stall, gather;
     uv_signal_t terminate;
     struct buffer received, frame;
     struct job job;
@@ -71,32 +73,43 @@ static void on_sent(uv_write_t *request, int code) {
         set_congested(w, false);
 }
 
-static void tell(struct worker *w, enum frame_type type, const void *bytes, size_t n) {
-    if (w->main_gone)
+/* Writes what has been gathered; what the pipe does not take at once waits in a copy. */
+static void flush_frames(struct worker *w) {
+    uv_timer_stop(&w->gather);
+    if (w->main_gone || w->frame.failed || !w->frame.len) {
+        buffer_clear(&w->frame);
         return;
-    buffer_clear(&w->frame);
-    frame_add(&w->frame, type, bytes, n);
-    if (w->frame.failed)
-        return;
+    }
     uv_buf_t buf = uv_buf_init(w->frame.data, (unsigned)w->frame.len);
     int taken = uv_try_write((uv_stream_t *)&w->out, &buf, 1);
     size_t done = taken > 0 ? (size_t)taken : 0, left = w->frame.len - done;
-    if (!left)
-        return;
-    struct queued *queued = malloc(sizeof *queued);
-    char *copy = malloc(left);
-    if (!queued || !copy) {
+    struct queued *queued = left ? malloc(sizeof *queued) : NULL;
+    char *copy = left ? malloc(left) : NULL;
+    if (queued && copy) {
+        memcpy(copy, w->frame.data + done, left);
+        queued->worker = w;
+        queued->bytes = copy;
+        buf = uv_buf_init(copy, (unsigned)left);
+        uv_write(&queued->request, (uv_stream_t *)&w->out, &buf, 1, on_sent);
+    } else {
         free(queued);
         free(copy);
-        return;
     }
-    memcpy(copy, w->frame.data + done, left);
-    queued->worker = w;
-    queued->bytes = copy;
-    buf = uv_buf_init(copy, (unsigned)left);
-    uv_write(&queued->request, (uv_stream_t *)&w->out, &buf, 1, on_sent);
+    buffer_clear(&w->frame);
     if (uv_stream_get_write_queue_size((uv_stream_t *)&w->out) > QUEUE_HIGH)
         set_congested(w, true);
+}
+
+static void on_gathered(uv_timer_t *timer) {
+    flush_frames(timer->data);
+}
+
+static void tell(struct worker *w, enum frame_type type, const void *bytes, size_t n) {
+    frame_add(&w->frame, type, bytes, n);
+    if (type != FRAME_EVENT || w->frame.failed || w->frame.len > GATHER_MAX)
+        flush_frames(w);
+    else if (!uv_is_active((uv_handle_t *)&w->gather))
+        uv_timer_start(&w->gather, on_gathered, GATHER_MS, 0);
 }
 
 static void send_event(void *ctx, const struct buffer *event) {
@@ -398,6 +411,8 @@ static int worker_main(void) {
     uv_pipe_init(&w.loop, &w.out, 0);
     uv_timer_init(&w.loop, &w.duration);
     uv_timer_init(&w.loop, &w.stall);
+    uv_timer_init(&w.loop, &w.gather);
+    w.gather.data = &w;
     uv_signal_init(&w.loop, &w.terminate);
     uv_signal_start(&w.terminate, on_terminate, SIGTERM);
     w.terminate.data = w.in.data = w.out.data = w.duration.data = w.stall.data = &w;

@@ -64,12 +64,8 @@ static void set_deadline(struct backend *b) {
         uv_timer_stop(&b->deadline);
 }
 
-void delve_call(struct backend *b, enum delve_method method, json_t *params, reply_fn *on_reply,
-                void *ctx) {
-    if (b->dead) {
-        json_decref(params);
-        return;
-    }
+static struct call *add_call(struct backend *b, enum delve_method method, reply_fn *on_reply,
+                             void *ctx) {
     if (b->command_running && !delve_while_running(method)) {
         fprintf(stderr, "pickglass: bug: %s while the target runs would wedge Delve's connection\n",
                 delve_method_name(method));
@@ -77,16 +73,30 @@ void delve_call(struct backend *b, enum delve_method method, json_t *params, rep
     }
     struct call *call = ARRAY_ADD(b->calls, b->call_count, b->call_cap);
     if (!call) {
-        json_decref(params);
         delve_lost(b, error_no_memory());
-        return;
+        return NULL;
     }
     *call = (struct call){.id = ++b->next_id, .method = method, .on_reply = on_reply, .ctx = ctx};
-    delve_request(&b->out, method, call->id, params);
-    bool in_batch = method != DELVE_COMMAND && method != DELVE_HALT;
-    b->batch += in_batch;
+    b->batch += method != DELVE_COMMAND && method != DELVE_HALT;
     b->command_running |= method == DELVE_COMMAND;
     LOG(LOG_DELVE, 2, "-> %" PRIu64 " %s", call->id, delve_method_name(method));
+    return call;
+}
+
+void delve_call(struct backend *b, enum delve_method method, json_t *params, reply_fn *on_reply,
+                void *ctx) {
+    struct call *call = b->dead ? NULL : add_call(b, method, on_reply, ctx);
+    if (call)
+        delve_request(&b->out, method, call->id, params);
+    else
+        json_decref(params);
+}
+
+void delve_call_text(struct backend *b, enum delve_method method, const char *params,
+                     reply_fn *on_reply) {
+    struct call *call = b->dead ? NULL : add_call(b, method, on_reply, NULL);
+    if (call)
+        delve_request_text(&b->out, method, call->id, params);
 }
 
 void delve_send(struct backend *b) {

@@ -77,7 +77,7 @@ static void connect_pipe(struct backend *b, const char *rest) {
 
 /* The user's own OpenSSH, with all of its configuration; BatchMode because nobody could answer. */
 static void connect_ssh(struct backend *b, const char *rest) {
-    char box[256], port[8];
+    char box[256] = "", port[8] = "";
     const char *forward = "";
     split_ssh(rest + 2, box, sizeof box, port, sizeof port, &forward);
     const char *with_port[] = {"ssh", "-o", "BatchMode=yes", "-p", port, "-W", forward, box, NULL};
@@ -346,7 +346,18 @@ static void on_breakpoints(struct backend *b, void *ctx, struct span result, str
     }
 }
 
+/* A running target had not told its Go version. */
+static void on_version_again(struct backend *b, void *ctx, struct span result,
+                             struct error *error) {
+    (void)ctx;
+    if (!error)
+        on_version(b, result);
+    error_free(error);
+}
+
 void delve_sweep(struct backend *b) {
     b->swept = true;
+    if (!*b->language)
+        delve_call(b, DELVE_GET_VERSION, NULL, on_version_again, NULL);
     delve_call(b, DELVE_LIST_BREAKPOINTS, NULL, on_breakpoints, NULL);
 }

@@ -95,6 +95,8 @@ struct backend {
 /* client.c */
 void delve_call(struct backend *b, enum delve_method method, json_t *params, reply_fn *on_reply,
                 void *ctx);
+void delve_call_text(struct backend *b, enum delve_method method, const char *params,
+                     reply_fn *on_reply);
 void delve_send(struct backend *b);  /* writes what delve_call() queued */
 void delve_flush(struct backend *b); /* delve_send(), and `flushed` when all is answered */
 void delve_lost(struct backend *b, struct error *error); /* the connection is of no use any more */

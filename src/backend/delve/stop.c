@@ -270,10 +270,9 @@ static void on_command(struct backend *b, void *ctx, struct span result, struct 
 }
 
 void delve_resume(struct backend *b) {
-    static const char params[] = "{\"name\":\"continue\"}";
     b->halting = false;
     b->resumed_ns = uv_hrtime();
-    delve_call(b, DELVE_COMMAND, json_loads(params, 0, NULL), on_command, NULL);
+    delve_call_text(b, DELVE_COMMAND, "{\"name\":\"continue\"}", on_command);
     delve_send(b);
 }
 
@@ -298,6 +297,6 @@ void delve_halt(struct backend *b) {
     b->halting = true;
     if (!b->command_running)
         b->stop.seen_ns = 0; /* no Command of ours will report: the halt's own reply does */
-    delve_call(b, DELVE_HALT, json_pack("{s:s}", "name", "halt"), on_halted, NULL);
+    delve_call_text(b, DELVE_HALT, "{\"name\":\"halt\"}", on_halted);
     delve_send(b);
 }
