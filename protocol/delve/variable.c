@@ -386,11 +386,18 @@ static converter *const converters[K_COUNT] = {
     [K_UNSAFE_POINTER] = convert_unsafe,
 };
 
+/* Delve's words for a value that the compiler has not kept are about its own innards. */
+static value_ref unreadable(struct delve_reader *r, const char *why) {
+    bool optimized = strstr(why, "empty OP stack") || strstr(why, "could not find loclist entry");
+    return optimized ? value_error(r->into, "optimized out here (Delve: %s)", why)
+                     : value_error(r->into, "%s", why);
+}
+
 /* Recursion is bounded by load.depth: every composite checks it before it descends. */
 static value_ref convert(struct delve_reader *r, const json_t *v, unsigned depth) {
-    const char *unreadable = text_of(v, "unreadable");
-    if (*unreadable)
-        return value_error(r->into, "%s", unreadable);
+    const char *why = text_of(v, "unreadable");
+    if (*why)
+        return unreadable(r, why);
     return converters[kind_of(v)](r, v, depth);
 }
 

@@ -43,3 +43,5 @@ bool is_target(const char *word);
 pick_error *add_target(pick_run *run, const char *word); /* URI or NAME=URI */
 void apply_options(pick_run *run, const struct options *options);
 pick_error *add_sinks(pick_run *run, const struct options *options);
+void watch_errors(pick_run *run,
+                  const struct options *options); /* to stderr, where no sink shows them */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     O_BINARY = 256,
@@ -233,4 +234,25 @@ pick_error *add_sinks(pick_run *run, const struct options *o) {
     if (!o->sink_count && !error)
         error = pick_run_sink(run, "-");
     return error;
+}
+
+/* What went wrong is told on stderr, too, unless text for people goes to the terminal anyway. */
+static void tell_errors(void *ctx, const pick_event *event) {
+    (void)ctx;
+    const char *text, *type = pick_event_type(event), *target = pick_event_target(event);
+    size_t len;
+    const char *key = !strcmp(type, "error") ? "message" : !strcmp(type, "end") ? "error" : NULL;
+    if (!key || !pick_value_text(pick_event_value(event, key), &text, &len))
+        return;
+    fprintf(stderr, "pickglass: %s%s%.*s\n", target ? target : "", target ? ": " : "", (int)len,
+            text);
+}
+
+void watch_errors(pick_run *run, const struct options *o) {
+    bool text = isatty(STDOUT_FILENO) && !o->sink_count;
+    for (int i = 0; i < o->sink_count; i++)
+        text |= (!strcmp(o->sinks[i], "-") && isatty(STDOUT_FILENO)) ||
+                !strncmp(o->sinks[i], "text:/dev/std", 13);
+    if (!text)
+        pick_run_on_event(run, tell_errors, NULL);
 }

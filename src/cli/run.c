@@ -53,6 +53,7 @@ static pick_error *set_up(pick_run *run, const struct options *o, const char *pa
     if (!error && o->targets_file)
         error = pick_run_targets_file(run, o->targets_file);
     apply_options(run, o);
+    watch_errors(run, o);
     return error ? error : add_sinks(run, o);
 }
 

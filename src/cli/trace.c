@@ -82,6 +82,7 @@ static pick_error *set_up(pick_run *run, const struct options *o, const char *re
     if (!error)
         error = add_target(run, o->words[0]);
     apply_options(run, o);
+    watch_errors(run, o);
     return error ? error : add_sinks(run, o);
 }
 

@@ -53,6 +53,26 @@ static struct error *check_place(const struct recipe *recipe, const struct probe
     return NULL;
 }
 
+static bool is_code_probe(const struct probe *probe) {
+    return probe->trigger == TRIGGER_AT || probe->trigger == TRIGGER_CALL ||
+           probe->trigger == TRIGGER_RETURN_OF;
+}
+
+/* A probe that a watch comes from, and that is gone when the watch is armed, does no harm. */
+static struct error *check_watch(const struct recipe *recipe, const struct probe *watch,
+                                 const struct backend_caps *caps) {
+    if (watch->trigger != TRIGGER_WATCH || !caps->watch_alone)
+        return NULL;
+    for (size_t i = 0; i < recipe->probe_count; i++) {
+        const struct probe *other = &recipe->probes[i];
+        bool gone =
+            watch->watch_from == (int)i && other->max_hits == 1 && other->trigger == TRIGGER_AT;
+        if (is_code_probe(other) && !gone)
+            return refuse(recipe, watch, "watch", caps, caps->watch_alone);
+    }
+    return NULL;
+}
+
 struct error *session_fits(const struct recipe *recipe, const struct backend_caps *caps) {
     for (size_t i = 0; i < recipe->probe_count; i++) {
         const struct probe *probe = &recipe->probes[i];
@@ -66,6 +86,8 @@ struct error *session_fits(const struct recipe *recipe, const struct backend_cap
                 refuse(recipe, probe, "stop", caps, "its server always stops the whole process");
         if (!error)
             error = check_place(recipe, probe, caps);
+        if (!error)
+            error = check_watch(recipe, probe, caps);
         if (!error)
             error = check_exprs(recipe, probe, caps);
         if (error)

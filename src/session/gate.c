@@ -119,6 +119,16 @@ static void count_armed_time(struct session *s, uint64_t now) {
     }
 }
 
+/* What a watch sees before its first change: asked for with the arming, taken when that is done. */
+static void prime_watch(struct session *s, struct spot *spot) {
+    struct probe_state *p = spot->members[0].probe;
+    struct hit nowhere = {.goroutine = spot->site.watch_goroutine};
+    value_ref value;
+    buffer_clear(&p->old);
+    bool done = s->ops->read(s->backend, &nowhere, &p->watched, &p->old, &value) == READ_DONE;
+    p->old_value = done ? value : 0;
+}
+
 void gate_arm(struct session *s, uint64_t now) {
     uint64_t ignored = NEVER;
     for (size_t i = 0; i < s->spot_count; i++) {
@@ -134,6 +144,9 @@ void gate_arm(struct session *s, uint64_t now) {
         spot->site.hit_cond = hit_cond_for(s, spot);
         spot->members[0].probe->hidden |= spot->site.cond && s->ops->caps->hides_false;
         s->ops->arm(s->backend, &spot->site);
+        if (spot->site.kind == SITE_WATCH)
+            prime_watch(s, spot);
+        spot->primed = false;
     }
     count_armed_time(s, now);
 }
@@ -157,6 +170,10 @@ struct error *gate_armed(struct session *s) {
         struct spot *spot = s->spots[i];
         struct error *why = spot->site.error;
         spot->site.error = NULL;
+        if (!why && spot->site.kind == SITE_WATCH && spot->site.armed && !spot->primed) {
+            prime_watch(s, spot);
+            spot->primed = true;
+        }
         if (!why)
             continue;
         if (first)

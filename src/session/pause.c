@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define BUDGET_WINDOW_NS 1e9 /* a second's worth of budget may be used at once */
+#define SERVER_MOST_NS 4000000
 #define CALIBRATION_STOPS 20 /* conditions evaluated here before the server gets them, */
 #define CALIBRATION_NS 1e9   /* or for this long */
 
@@ -45,11 +46,18 @@ static void earn(struct session *s, uint64_t now) {
     p->balance_at_ns = now;
 }
 
+/* The least that a halt has taken: the first one of a server pays for things that come once (it was
+ * seen to take 400 ms), so what it says is bounded by what a slow stop costs. */
+static void calibrate(struct pause *p, uint64_t halt_ns) {
+    uint64_t most = p->server_ns ? p->server_ns : SERVER_MOST_NS;
+    p->server_ns = halt_ns < most ? halt_ns : most;
+}
+
 void pause_began(struct session *s, uint64_t seen_ns) {
     struct pause *p = &s->pause;
     p->seen_ns = seen_ns;
-    if (p->halt_sent_ns && seen_ns > p->halt_sent_ns && !p->server_ns)
-        p->server_ns = seen_ns - p->halt_sent_ns;
+    if (p->halt_sent_ns && seen_ns > p->halt_sent_ns)
+        calibrate(p, seen_ns - p->halt_sent_ns);
     p->halt_sent_ns = 0;
     if (p->run_since) {
         uint64_t ran = seen_ns - p->run_since;

@@ -89,7 +89,7 @@ struct spot {
     struct site site;
     struct member *members;
     size_t member_count, member_cap;
-    bool seen_armed;
+    bool primed;            /* a watch: the value before the first change was read */
     const char *armed_cond; /* with what the server has it now */
     uint64_t address_hash;
 };

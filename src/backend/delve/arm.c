@@ -72,7 +72,8 @@ static json_t *breakpoint_of(const struct site *site) {
 
 static int64_t created_id(struct backend *b, struct span result) {
     json_t *root = span_decode(result, &b->scratch);
-    int64_t id = delve_int(json_object_get(json_object_get(root, "Breakpoint"), "id"));
+    const json_t *breakpoint = json_object_get(root, "Breakpoint");
+    int64_t id = delve_int(json_object_get(breakpoint ? breakpoint : root, "id"));
     json_decref(root);
     return id;
 }

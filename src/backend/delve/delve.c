@@ -98,6 +98,10 @@ static const struct backend_caps delve_caps = {
     .registers = true,
     .goroutines = true,
     .stops_all = true,
+    .watch_alone =
+        "where a breakpoint's own instruction writes what is watched, Delve loses the write, "
+        "takes the next breakpoint for it, and the target dies (docs/adr/0006): give the "
+        "watch a recipe of its own, or let it come \"from\" a probe with max_hits: 1",
     .hides_false = true,
 };
 
