@@ -165,8 +165,9 @@ struct backend_caps {
     const char *why_not[TRIGGERS]; /* what to say about the others */
     bool conditions;               /* `cond` and `hit_cond` are decided by the server */
     bool registers, goroutines;
-    bool stops_all;   /* a hit stops the whole target */
-    bool hides_false; /* hits whose condition is false are not seen */
+    bool stops_all;          /* a hit stops the whole target */
+    const char *watch_alone; /* why a watch must not share a run with code probes; NULL */
+    bool hides_false;        /* hits whose condition is false are not seen */
 };
 
 struct backend_ops {

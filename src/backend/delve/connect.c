@@ -277,7 +277,9 @@ static void greet_next(struct backend *b);
 static void on_greeting(struct backend *b, void *ctx, struct span result, struct error *error) {
     (void)ctx;
     size_t i = b->greeting++;
-    if (error && greetings[i].required)
+    if (error && strstr(error->message, "has exited"))
+        delve_lost(b, error_wrap(error, "%s: the target is gone already", b->uri));
+    else if (error && greetings[i].required)
         delve_lost(b, error_wrap(error, "%s: %s", b->uri, delve_method_name(greetings[i].method)));
     else if (error)
         error_free(error);
