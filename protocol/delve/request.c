@@ -17,6 +17,7 @@ static const struct {
     [DELVE_LIST_BREAKPOINTS] = {"ListBreakpoints", false},
     [DELVE_FIND_LOCATION] = {"FindLocation", false},
     [DELVE_RETURN_LOCATIONS] = {"FunctionReturnLocations", false},
+    [DELVE_DISASSEMBLE] = {"Disassemble", false},
     [DELVE_CREATE_BREAKPOINT] = {"CreateBreakpoint", false},
     [DELVE_CREATE_WATCHPOINT] = {"CreateWatchpoint", false},
     [DELVE_AMEND_BREAKPOINT] = {"AmendBreakpoint", false},

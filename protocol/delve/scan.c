@@ -75,18 +75,18 @@ static const char *skip_value(const char *p, const char *end) {
 
 static size_t find_name(const char *key, size_t len, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (len && names[i][0] == key[0] && !strncmp(names[i], key, len) && !names[i][len])
+        if (len && names[i][0] == key[0] && strlen(names[i]) == len && !memcmp(names[i], key, len))
             return i;
     return n;
 }
 
 bool span_members(struct span object, const char *const *names, struct span *out, size_t n) {
     memset(out, 0, n * sizeof *out);
-    const char *p = object.at, *end = object.at + object.len;
+    const char *p = object.at, *end = p ? p + object.len : NULL;
     if (!p || (p = skip_space(p, end)) == end || *p++ != '{')
         return false;
     if ((p = skip_space(p, end)) < end && *p == '}')
-        return true;
+        return skip_space(p + 1, end) == end;
     while (p < end && *p == '"') {
         const char *key = p + 1, *key_end = skip_string(p, end);
         if (!key_end || (p = skip_space(key_end, end)) == end || *p++ != ':')
@@ -99,7 +99,7 @@ bool span_members(struct span object, const char *const *names, struct span *out
             out[i] = span_of(value, (size_t)(p - value));
         p = skip_space(p, end);
         if (p < end && *p == '}')
-            return true;
+            return skip_space(p + 1, end) == end;
         if (p == end || *p++ != ',')
             return false;
         p = skip_space(p, end);
@@ -115,9 +115,12 @@ bool span_element(struct span *rest, struct span *element, bool *broken) {
     *broken = p == end || (*p != '[' && *p != ',' && *p != ']');
     if (*broken || *p == ']')
         return false;
+    bool first = *p == '[';
     p = skip_space(p + 1, end);
-    if (p < end && *p == ']')
+    if (p < end && *p == ']') {
+        *broken = !first; /* [1,] */
         return false;
+    }
     const char *behind = skip_value(p, end);
     if (!behind) {
         *broken = true;
@@ -202,13 +205,19 @@ json_t *span_decode(struct span span, struct buffer *scratch) {
 int64_t delve_int(const json_t *json) {
     if (json_is_integer(json))
         return json_integer_value(json);
-    return json_is_string(json) ? strtoll(json_string_value(json), NULL, 10) : 0;
+    char *end = NULL;
+    const char *text = delve_text(json);
+    long long number = strtoll(text, &end, 10);
+    return *end || end == text ? 0 : number;
 }
 
 uint64_t delve_uint(const json_t *json) {
     if (json_is_integer(json))
         return (uint64_t)json_integer_value(json);
-    return json_is_string(json) ? strtoull(json_string_value(json), NULL, 10) : 0;
+    char *end = NULL;
+    const char *text = delve_text(json);
+    unsigned long long number = strtoull(text, &end, 10);
+    return *end || end == text ? 0 : number;
 }
 
 const char *delve_text(const json_t *json) {

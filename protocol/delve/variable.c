@@ -14,7 +14,6 @@ enum kind {
     K_INT,
     K_INT64 = 6,
     K_UINT = 7,
-    K_UINT8 = 8,
     K_UINTPTR = 12,
     K_FLOAT32,
     K_FLOAT64,
@@ -98,6 +97,9 @@ static value_ref convert_float(struct delve_reader *r, const json_t *v, unsigned
 
 static value_ref convert_complex(struct delve_reader *r, const json_t *v, unsigned depth) {
     (void)depth;
+    if (!strcmp(text_of(v, "value"), "unknown")) /* its parts come as 0 */
+        return value_error(r->into,
+                           "Delve does not show complex numbers with NaN or infinite parts");
     double re = strtod(text_of(child_of(v, 0), "value"), NULL);
     double im = strtod(text_of(child_of(v, 1), "value"), NULL);
     value_ref ref = value_new(r->into, VALUE_COMPLEX);
@@ -124,11 +126,15 @@ static const char *memory(struct delve_reader *r, uint64_t address, uint64_t len
     return NULL;
 }
 
-/* How many of the first `n` bytes make whole UTF-8 sequences, if the cut is all that is wrong. */
+/* How many of the first `n` bytes are left when the UTF-8 sequence that the cut goes through is
+ * taken off. Bytes that begin no sequence are there because the text has them: they stay. */
 static size_t whole_characters(const char *bytes, size_t n) {
-    for (size_t drop = 0; drop <= 3 && drop <= n; drop++)
-        if (text_is_utf8(bytes, n - drop))
-            return n - drop;
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        unsigned char c = (unsigned char)bytes[n - back];
+        size_t needs = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+        if ((c & 0xc0) != 0x80)
+            return needs > back ? n - back : n;
+    }
     return n;
 }
 
@@ -184,11 +190,14 @@ static value_ref convert_string(struct delve_reader *r, const json_t *v, unsigne
 static bool is_bytes(const json_t *v) {
     const char *type = text_of(v, "realType"), *element = strchr(type, ']');
     const json_t *first = child_of(v, 0);
-    return first ? kind_of(first) == K_UINT8
+    /* Delve has one kind, Uint, for all widths: the type tells. */
+    return first ? !strcmp(text_of(first, "realType"), "uint8")
                  : element && (!strcmp(element, "]uint8") || !strcmp(element, "]byte"));
 }
 
 static value_ref bytes_value(struct delve_reader *r, const char *bytes, uint64_t n, uint64_t of) {
+    if (r->as == DELVE_AS_TEXT && n < of)
+        n = whole_characters(bytes, n);
     value_ref ref = r->as == DELVE_AS_TEXT ? value_string(r->into, bytes, n)
                                            : value_texted(r->into, VALUE_BYTES, bytes, n);
     if (n < of)
@@ -200,6 +209,10 @@ static value_ref convert_bytes(struct delve_reader *r, const json_t *v, uint64_t
     uint64_t n = len < r->load.bytes ? len : r->load.bytes;
     const json_t *children = json_object_get(v, "children");
     if (json_array_size(children) >= n) {
+        for (uint64_t i = 0; i < n; i++)
+            if (*text_of(json_array_get(children, i), "unreadable"))
+                return value_error(r->into, "%s",
+                                   text_of(json_array_get(children, i), "unreadable"));
         char *bytes = malloc(n + 1);
         for (uint64_t i = 0; bytes && i < n; i++)
             bytes[i] = (char)strtol(number_text(json_array_get(children, i)), NULL, 10);
@@ -398,6 +411,8 @@ static value_ref convert(struct delve_reader *r, const json_t *v, unsigned depth
     const char *why = text_of(v, "unreadable");
     if (*why)
         return unreadable(r, why);
+    if (delve_int(json_object_get(v, "len")) < 0)
+        return value_error(r->into, "the server says its length is negative");
     return converters[kind_of(v)](r, v, depth);
 }
 

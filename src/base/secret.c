@@ -16,8 +16,13 @@ void secret_add(const char *text) {
     if (!grown)
         return;
     secrets = grown;
-    secrets[count] = strdup(text);
-    count += secrets[count] != NULL;
+    char *copy = strdup(text);
+    if (!copy)
+        return;
+    size_t at = count++;
+    for (; at && strlen(secrets[at - 1]) < strlen(text); at--)
+        secrets[at] = secrets[at - 1]; /* the longest first: one may be a part of another */
+    secrets[at] = copy;
 }
 
 bool secret_inside(const char *text, size_t len) {

@@ -41,7 +41,7 @@ const char *text_nearest(const char *word, const char *(*candidate)(void *, size
     const char *nearest = NULL, *name;
     for (size_t i = 0; (name = candidate(ctx, i)); i++) {
         unsigned distance = text_distance(word, name, limit);
-        if (distance < best && distance < strlen(name)) {
+        if (distance && distance < best && distance < strlen(name)) {
             best = distance;
             nearest = name;
         }
@@ -89,12 +89,13 @@ bool text_quantity(const char *text, double *value, enum unit_kind *kind) {
     double factor = 1;
     *value = strtod(text, &end);
     *kind = UNIT_NONE;
-    if (end == text || !isfinite(*value) || (text[0] == '0' && (text[1] | 0x20) == 'x'))
+    const char *digits = text + (*text == '-');
+    if (end == text || !isfinite(*value) || (digits[0] == '0' && (digits[1] | 0x20) == 'x'))
         return false;
     if (*end && !text_unit(end, strlen(end), kind, &factor))
         return false;
     *value *= factor;
-    return true;
+    return isfinite(*value);
 }
 
 const char *text_duration(char out[static 16], uint64_t ns) {
@@ -110,6 +111,34 @@ const char *text_duration(char out[static 16], uint64_t ns) {
     }
     snprintf(out, 16, "%uns", (unsigned)ns);
     return out;
+}
+
+void text_double(struct buffer *out, double f) {
+    char text[32];
+    if (isnan(f) || isinf(f)) {
+        buffer_puts(out, isnan(f) ? "NaN" : f < 0 ? "-Inf" : "+Inf");
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, f);
+        if (strtod(text, NULL) == f)
+            break;
+    }
+    buffer_puts(out, text);
+}
+
+void text_duration_exact(struct buffer *out, double ns) {
+    static const struct {
+        const char *unit;
+        double factor;
+    } steps[] = {{"h", 3600e9}, {"m", 60e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}};
+    size_t i = 0, last = sizeof steps / sizeof *steps - 1;
+    while (i < last &&
+           (fabs(ns) < steps[i].factor || ns / steps[i].factor * steps[i].factor != ns ||
+            (i < 2 && fmod(ns, steps[i].factor) != 0)))
+        i++;
+    text_double(out, ns / steps[i].factor);
+    buffer_puts(out, steps[i].unit);
 }
 
 bool text_is_name(const char *text) {
@@ -147,11 +176,13 @@ bool text_is_utf8(const char *bytes, size_t n) {
 }
 
 void text_time(char out[static 32], int64_t ns) {
-    time_t seconds = (time_t)(ns / 1000000000);
+    int64_t rest = ns % 1000000000;
+    rest += rest < 0 ? 1000000000 : 0;
+    time_t seconds = (time_t)((ns - rest) / 1000000000);
     struct tm tm;
     gmtime_r(&seconds, &tm);
     strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + 19, 13, ".%09uZ", (unsigned)(ns % 1000000000));
+    snprintf(out + 19, 13, ".%09uZ", (unsigned)rest);
 }
 
 static const char base64_digits[] =
@@ -172,7 +203,9 @@ void text_base64(struct buffer *out, const void *bytes, size_t n) {
 bool text_unbase64(char *text, size_t *len) {
     size_t n = *len, out = 0;
     unsigned bits = 0, have = 0;
-    while (n && text[n - 1] == '=')
+    if (n % 4)
+        return false;
+    for (int padding = 0; padding < 2 && n && text[n - 1] == '='; padding++)
         n--;
     for (size_t i = 0; i < n; i++) {
         const char *digit = text[i] ? strchr(base64_digits, text[i]) : NULL;

@@ -30,6 +30,13 @@ bool text_quantity(const char *text, double *value, enum unit_kind *kind);
 /* 5200000 -> "5.2ms"; at most 15 characters and the NUL. */
 const char *text_duration(char out[static 16], uint64_t ns);
 
+/* The shortest decimal text that reads back as `f`. Appends; NaN and infinities as NaN, +Inf, -Inf.
+ */
+void text_double(struct buffer *out, double f);
+
+/* Nanoseconds without rounding: 1234567 -> "1.234567ms". Appends. */
+void text_duration_exact(struct buffer *out, double ns);
+
 bool text_is_name(const char *text);
 bool text_is_utf8(const char *bytes, size_t n);
 

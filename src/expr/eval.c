@@ -108,7 +108,8 @@ static struct expr_value calculated(enum op op, const struct expr_value *a,
     if ((op == OP_DIV || op == OP_MOD) && as_double(b) == 0)
         return expr_failed("division by zero");
     bool keeps_unit = op == OP_ADD || op == OP_SUB || op == OP_MOD || (op == OP_DIV && !b->unit);
-    out.unit = keeps_unit ? (a->unit ? a->unit : b->unit) : op == OP_MUL ? a->unit | b->unit : 0;
+    bool time = a->unit == UNIT_TIME || b->unit == UNIT_TIME;
+    out.unit = time && (keeps_unit || op == OP_MUL) ? UNIT_TIME : UNIT_NONE;
     if (a->kind == EXPR_INT && b->kind == EXPR_INT && whole(op, a->i, b->i, &out.i))
         return out;
     double x = as_double(a), y = as_double(b);
@@ -254,7 +255,7 @@ void expr_show(const struct expr_value *value, const struct buffer *in, struct b
     case EXPR_NIL: buffer_puts(out, "nil"); break;
     case EXPR_BOOL: buffer_puts(out, value->b ? "true" : "false"); break;
     case EXPR_INT: buffer_printf(out, "%" PRId64, value->i); break;
-    case EXPR_FLOAT: buffer_printf(out, "%g", value->f); break;
+    case EXPR_FLOAT: text_double(out, value->f); break;
     case EXPR_STRING: buffer_add(out, value->text, value->len); break;
     case EXPR_TREE: value_json(in, value->tree, out); break;
     case EXPR_FAILED: buffer_printf(out, "<%s>", value->text); break;

@@ -44,6 +44,9 @@ struct expr_scope {
     bool (*known)(void *ctx, const char *name);
     /* The i-th name for suggestions, NULL after the last. */
     const char *(*name)(void *ctx, size_t i);
+    /* Names that have no members (a probe, where PROBE.CAPTURE is a name of its own); may be NULL.
+     */
+    bool (*opaque)(void *ctx, const char *name);
     void *ctx;
     bool aggregates; /* p99(), none(), never(), ...: only where runs are judged */
 };

@@ -55,13 +55,13 @@ static struct expr_value call_replace(const struct expr *expr, const struct node
     regmatch_t hit;
     int flags = 0;
     while (from <= end && !out->failed && !regexec(node->regex, out->data + from, 1, &hit, flags)) {
-        size_t before =
-            (size_t)hit.rm_so + (hit.rm_eo == hit.rm_so && from + (size_t)hit.rm_eo < end);
-        if (!buffer_reserve(out, before + args[2].len))
-            break;
-        buffer_add(out, out->data + from, hit.rm_eo == hit.rm_so ? before : (size_t)hit.rm_so);
+        size_t length = (size_t)(hit.rm_eo - hit.rm_so);
+        buffer_add(out, out->data + from, (size_t)hit.rm_so);
         buffer_add(out, args[2].text, args[2].len);
-        from += hit.rm_eo == hit.rm_so ? (size_t)hit.rm_eo + 1 : (size_t)hit.rm_eo;
+        from += (size_t)hit.rm_eo;
+        if (!length && from < end) /* what matches nothing passes over one character */
+            buffer_add(out, out->data + from, 1);
+        from += !length;
         flags = REG_NOTBOL;
     }
     if (from < end && buffer_reserve(out, end - from))
@@ -101,15 +101,30 @@ const struct function *function_find(const char *name) {
 }
 
 const char *function_name(void *ctx, size_t i) {
-    (void)ctx;
-    return i < sizeof functions / sizeof *functions ? functions[i].name : NULL;
+    const struct expr_scope *scope = ctx;
+    size_t n = sizeof functions / sizeof *functions;
+    while (!scope->aggregates && n && functions[n - 1].aggregate)
+        n--; /* they stand last */
+    return i < n ? functions[i].name : NULL;
 }
 
 static void print_constant(const struct expr_value *v, struct buffer *out) {
     if (v->kind == EXPR_STRING)
         value_json_string(out, v->text, v->len);
+    else if (v->unit == UNIT_TIME)
+        text_duration_exact(out, v->kind == EXPR_INT ? (double)v->i : v->f);
     else
         expr_show(v, NULL, out);
+}
+
+static void print(const struct expr *expr, int index, struct buffer *out);
+
+/* What a member or element is taken of: `(-a).x` is not `-a.x`. */
+static void print_base(const struct expr *expr, int index, struct buffer *out) {
+    bool wrapped = expr->nodes[index].kind == N_UNARY;
+    buffer_puts(out, wrapped ? "(" : "");
+    print(expr, index, out);
+    buffer_puts(out, wrapped ? ")" : "");
 }
 
 static void print(const struct expr *expr, int index, struct buffer *out) {
@@ -122,11 +137,11 @@ static void print(const struct expr *expr, int index, struct buffer *out) {
         print(expr, node->args[0], out);
         return;
     case N_MEMBER:
-        print(expr, node->args[0], out);
+        print_base(expr, node->args[0], out);
         buffer_printf(out, ".%s", node->text);
         return;
     case N_INDEX:
-        print(expr, node->args[0], out);
+        print_base(expr, node->args[0], out);
         buffer_putc(out, '[');
         print(expr, node->args[1], out);
         buffer_putc(out, ']');

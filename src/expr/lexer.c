@@ -22,7 +22,7 @@ static size_t unit_length(const char *p) {
     size_t n = 0;
     if (*p == '%') {
         const char *q = p + 1;
-        while (*q == ' ')
+        while (*q == ' ' || *q == '\t' || *q == '\n')
             q++;
         return !is_word(*q) && *q != '(' && *q != '"' && *q != '`';
     }
@@ -57,7 +57,7 @@ static struct token lex_number(const char *text, size_t at, const char **why) {
         return token;
     }
     double value = (real ? f : (double)i) * factor;
-    bool whole = value == (double)(int64_t)value && value < 9e18 && value > -9e18;
+    bool whole = value < 9e18 && value > -9e18 && value == (double)(int64_t)value;
     token.number.kind = whole ? EXPR_INT : EXPR_FLOAT;
     if (whole)
         token.number.i = (int64_t)value;

@@ -1,5 +1,6 @@
 #include "expr/parts.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 struct parser {
@@ -62,7 +63,7 @@ static char *token_text(const struct parser *p) {
     return strndup(p->text + p->token.at, p->token.len);
 }
 
-/* The text between the quotes; \n \t \\ \" and \xNN are undone in "...", nothing is in `...`. */
+/* The text between the quotes; \n \t \r \\ \" and \xNN are undone in "...", nothing is in `...`. */
 static char *unquote(const char *quoted, size_t len) {
     char *out = malloc(len);
     if (!out)
@@ -72,8 +73,15 @@ static char *unquote(const char *quoted, size_t len) {
         char c = quoted[i];
         if (c == '\\' && quoted[0] == '"') {
             c = quoted[++i];
-            c = c == 'n' ? '\n' : c == 't' ? '\t' : c;
-            if (c != '\n' && c != '\t' && c != '\\' && c != '"')
+            if (c == 'x' && isxdigit((unsigned char)quoted[i + 1]) &&
+                isxdigit((unsigned char)quoted[i + 2])) {
+                char digits[3] = {quoted[i + 1], quoted[i + 2], 0};
+                out[n++] = (char)strtoul(digits, NULL, 16);
+                i += 2;
+                continue;
+            }
+            c = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c;
+            if (c != '\n' && c != '\t' && c != '\r' && c != '\\' && c != '"')
                 out[n++] = '\\'; /* "\d" stays what a regular expression means by it */
         }
         out[n++] = c;
@@ -133,7 +141,7 @@ static int parse_call(struct parser *p, char *name, size_t at) {
     const struct function *function = function_find(name);
     struct node node = {.kind = N_CALL, .function = function, .args = {-1, -1, -1}};
     if (!function || (function->aggregate && !p->scope->aggregates)) {
-        const char *near = text_nearest(name, function_name, NULL);
+        const char *near = text_nearest(name, function_name, (void *)p->scope);
         fail(p, at, "unknown function \"%s\"%s%s%s", name, near ? " (did you mean \"" : "",
              near ? near : "", near ? "\"?)" : "");
         free(name);
@@ -161,38 +169,65 @@ static bool known(const struct parser *p, const char *name) {
     return p->scope->known(p->scope->ctx, name);
 }
 
-/* `hit.function` is one name; `path.Host` a name and a member. */
+#define CHAIN_MAX 8 /* dots in one name */
+
+/* The ends of `a`, `a.b`, `a.b-c`, ... at the current token; how many. */
+static size_t chain(const struct parser *p, size_t ends[static CHAIN_MAX]) {
+    size_t n = 0, end = p->token.at + p->token.len;
+    ends[n++] = end;
+    while (n < CHAIN_MAX && (p->text[end] == '.' || p->text[end] == '-') &&
+           text_is_name((char[]){p->text[end + 1], 0})) {
+        end += 2;
+        while (isalnum((unsigned char)p->text[end]) || p->text[end] == '_')
+            end++;
+        ends[n++] = end;
+    }
+    return n;
+}
+
+static int unknown_name(struct parser *p, size_t at, size_t short_end, size_t long_end,
+                        bool whole) {
+    char *name = strndup(p->text + at, short_end - at),
+         *dotted = strndup(p->text + at, long_end - at);
+    const char *near = dotted ? text_nearest(dotted, p->scope->name, p->scope->ctx) : NULL;
+    if (!near && name)
+        near = text_nearest(name, p->scope->name, p->scope->ctx);
+    fail(p, at, "\"%s\" is not captured here%s%s%s",
+         (near || whole) && dotted ? dotted
+         : name                    ? name
+                                   : "",
+         near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+    free(name);
+    free(dotted);
+    return -1;
+}
+
+/* The longest known name wins: `hit.function` and a capture `main.cfg.depth` are one name each,
+ * `path.Host` is the capture `path` and a member. */
 static int parse_name(struct parser *p) {
-    size_t at = p->token.at;
-    char *name = token_text(p);
-    advance(p);
-    if (name && is_op(p, OP_OPEN)) {
+    size_t at = p->token.at, ends[CHAIN_MAX], n = chain(p, ends);
+    char *name = NULL;
+    if (p->text[ends[0]] == '(') {
+        name = token_text(p);
         advance(p);
-        return parse_call(p, name, at);
+        advance(p);
+        return name ? parse_call(p, name, at) : fail(p, at, "out of memory");
     }
-    if (name && is_op(p, OP_DOT) && !known(p, name)) {
-        size_t len = p->token.at + 1;
-        while (text_is_name((char[]){p->text[len], 0}) ||
-               (p->text[len] >= '0' && p->text[len] <= '9'))
-            len++;
-        char *dotted = strndup(p->text + at, len - at);
-        if (dotted && known(p, dotted)) {
-            free(name);
-            name = dotted;
+    for (size_t k = n; k--;) {
+        name = strndup(p->text + at, ends[k] - at);
+        if (name && known(p, name)) {
+            if (p->scope->opaque && p->scope->opaque(p->scope->ctx, name) &&
+                p->text[ends[k]] == '.') {
+                free(name);
+                return unknown_name(p, at, ends[k], ends[n - 1], true);
+            }
+            p->at = ends[k];
             advance(p);
-            advance(p);
-        } else {
-            free(dotted);
+            return add(p, (struct node){.kind = N_NAME, .text = name});
         }
-    }
-    if (!name || !known(p, name)) {
-        const char *near = name ? text_nearest(name, p->scope->name, p->scope->ctx) : NULL;
-        fail(p, at, "\"%s\" is not captured here%s%s%s", name ? name : "",
-             near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
         free(name);
-        return -1;
     }
-    return add(p, (struct node){.kind = N_NAME, .text = name});
+    return unknown_name(p, at, ends[0], ends[n - 1], false);
 }
 
 static int parse_atom(struct parser *p) {

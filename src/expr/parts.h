@@ -74,4 +74,4 @@ struct function {
 };
 
 const struct function *function_find(const char *name);
-const char *function_name(void *ctx, size_t i);
+const char *function_name(void *scope, size_t i); /* those that the scope allows */

@@ -43,19 +43,38 @@ static const char *candidate(void *ctx, size_t i) {
     return at ? at->key->text : NULL;
 }
 
+static bool is_probe(void *ctx, const char *name) {
+    const struct names *names = ctx;
+    for (size_t p = 0; p < names->recipe->probe_count; p++)
+        if (!strcmp(names->recipe->probes[p].name, name))
+            return true;
+    return false;
+}
+
+/* PROBE.arg0: arguments by their place need not be captured by name. */
+static bool is_argument(void *ctx, const char *name) {
+    const char *dot = strrchr(name, '.');
+    char probe[256];
+    if (!dot || (size_t)(dot - name) >= sizeof probe || strncmp(dot, ".arg", 4) || !dot[4] ||
+        strspn(dot + 4, "0123456789") != strlen(dot + 4))
+        return false;
+    snprintf(probe, sizeof probe, "%.*s", (int)(dot - name), name);
+    return is_probe(ctx, probe);
+}
+
 static bool known(void *ctx, const char *name) {
     const char *one;
     for (size_t i = 0; (one = candidate(ctx, i)); i++)
         if (!strcmp(one, name))
             return true;
-    return false;
+    return is_argument(ctx, name);
 }
 
 static void check_expr(struct reader *reader, const struct node *node,
                        const struct node *aggregates, bool judged) {
     struct names names = {.recipe = reader->recipe, .aggregates = aggregates};
     struct expr_scope scope = {
-        .known = known, .name = candidate, .ctx = &names, .aggregates = judged};
+        .known = known, .name = candidate, .opaque = is_probe, .ctx = &names, .aggregates = judged};
     char *text = read_text(reader, node, LANGUAGE_OURS);
     struct expr *expr = NULL;
     size_t at;
@@ -64,6 +83,12 @@ static void check_expr(struct reader *reader, const struct node *node,
         struct mark mark = node->mark;
         mark.column += strstr(node->text, "${") ? 0 : (unsigned)at + !node->plain;
         source_error(reader->source, mark, "%s: %s", reader->where, error->message);
+    }
+    if (expr) {
+        buffer_printf(&reader->recipe->judged, "  %s %s%s", reader->where,
+                      judged || !node->key ? "" : node->key->text, judged ? "" : " ");
+        expr_print(expr, &reader->recipe->judged);
+        buffer_putc(&reader->recipe->judged, '\n');
     }
     error_free(error);
     expr_free(expr);

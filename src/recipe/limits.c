@@ -67,6 +67,9 @@ static void read_run_duration(struct reader *reader, const struct node *node, vo
         limits->duration_ns = 0;
     else
         read_duration(reader, node, &limits->duration_ns);
+    if (node->kind == NODE_SCALAR && strcmp(node->text, "none") && !limits->duration_ns)
+        source_error(reader->source, node->mark,
+                     "limits: a duration of 0 is no run; \"none\" is one without an end");
 }
 
 static void read_hits(struct reader *reader, const struct node *node, void *into) {

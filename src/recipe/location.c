@@ -8,6 +8,7 @@
 
 #define MATCH_DEFAULT 256
 #define MATCH_MAX 10000
+#define LINE_MAX_NUMBER 10000000
 
 static void set_text(struct reader *reader, const struct node *node, char **where) {
     free(*where);
@@ -24,7 +25,7 @@ static void read_file(struct reader *reader, const struct node *node, void *into
 
 static void read_line(struct reader *reader, const struct node *node, void *into) {
     uint64_t line = 0;
-    read_uint(reader, node, 10000000, &line);
+    read_uint(reader, node, LINE_MAX_NUMBER, &line);
     ((struct location *)into)->line = (unsigned)line;
 }
 
@@ -113,7 +114,8 @@ static bool split_line(struct location *location, const char *text) {
         strspn(colon + 1, "0123456789") != strlen(colon + 1))
         return false;
     location->file = strndup(text, (size_t)(colon - text));
-    location->line = (unsigned)strtoul(colon + 1, NULL, 10);
+    unsigned long line = strtoul(colon + 1, NULL, 10);
+    location->line = line > LINE_MAX_NUMBER ? 0 : (unsigned)line;
     return true;
 }
 
@@ -144,7 +146,17 @@ static void describe(struct location *location) {
     location->text = buffer_take(&text);
 }
 
+void location_clear(struct location *location) {
+    free(location->text);
+    free(location->function);
+    free(location->file);
+    free(location->match);
+    free(location->module);
+    *location = (struct location){0};
+}
+
 void read_location(struct reader *reader, const struct node *node, struct location *location) {
+    location_clear(location); /* of a probe with two triggers, which is an error of its own */
     location->mark = node->mark;
     location->inlined = true;
     location->max = MATCH_DEFAULT;
@@ -160,6 +172,8 @@ void read_location(struct reader *reader, const struct node *node, struct locati
     if (location->file && !location->line)
         source_error(reader->source, node->mark, "%s: the file needs a line (%s:LINE)",
                      reader->where, location->file);
+    if (location->function && !*location->function)
+        source_error(reader->source, node->mark, "%s: an empty location", reader->where);
     if (location->line && !location->file)
         source_error(reader->source, node->mark, "%s: a line needs a file", reader->where);
     describe(location);

@@ -49,11 +49,20 @@ void source_error(struct source *source, struct mark mark, const char *format, .
     source->messages = buffer_take(&out);
 }
 
+void source_no_memory(struct source *source) {
+    source->no_memory = true;
+    source->errors++;
+}
+
 struct error *source_finish(struct source *source) {
+    char more[48] = "";
     if (!source->errors)
         return NULL;
-    struct error *error =
-        source->messages ? error_new(ERROR_RECIPE, "%s", source->messages) : error_no_memory();
+    if (source->errors > SOURCE_ERRORS_MAX)
+        snprintf(more, sizeof more, "\n... and %u more", source->errors - SOURCE_ERRORS_MAX);
+    struct error *error = source->messages && !source->no_memory
+                              ? error_new(ERROR_RECIPE, "%s%s", source->messages, more)
+                              : error_no_memory();
     free(source->messages);
     source->messages = NULL;
     source->errors = 0;
@@ -100,7 +109,9 @@ static const char *brackets_of(const char *text) {
             return "has a bracket that nothing opened";
         }
     }
-    return depth ? "has a bracket that is not closed" : NULL;
+    return quote   ? "has a quote that is not closed"
+           : depth ? "has a bracket that is not closed"
+                   : NULL;
 }
 
 static struct node *new_node(struct builder *b, enum node_kind kind, const yaml_event_t *event) {
@@ -159,6 +170,13 @@ static void on_scalar(struct builder *b, const yaml_event_t *event) {
          !event->data.scalar.plain_implicit)) {
         refuse(b, event,
                event->data.scalar.anchor ? "this is a YAML anchor (&)" : "this is a YAML tag (!)");
+        return;
+    }
+    /* libyaml drops a "!" that stands alone. */
+    size_t at = event->start_mark.index;
+    if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && at < b->source->len &&
+        b->source->text[at] == '!') {
+        refuse(b, event, "this is a YAML tag (!)");
         return;
     }
     struct node *node = new_node(b, NODE_SCALAR, event);
@@ -226,22 +244,33 @@ static void on_event(struct builder *b, const yaml_event_t *event) {
     }
 }
 
-/* libyaml's own message, in words that say what to do about the traps of recipes. */
+/* libyaml's own message, with what to do about the traps of recipes. */
+static const char *hint_for(const yaml_parser_t *parser) {
+    static const struct {
+        const char *word, *hint;
+    } hints[] = {
+        {"anchor", " (an & that begins a value is a YAML anchor: quote it)"},
+        {"alias", " (a * that begins a value is a YAML alias: quote it)"},
+        {"tag", " (a ! that begins a value is a YAML tag: quote it)"},
+        {"mapping values", " (a value with \": \" in it: quote it)"},
+        {"cannot start any token", " (a value that begins with % @ or `: quote it)"},
+        {"block scalar", " (a > or | that begins a value starts a YAML block: quote it)"},
+        {"flow", " (a value with brackets, braces or commas in it: quote it)"},
+        {"expected <block end>",
+         " (if the line begins with a quoted part of an expression: quote it "
+         "whole)"},
+    };
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+        if ((parser->problem && strstr(parser->problem, hints[i].word)) ||
+            (parser->context && strstr(parser->context, hints[i].word)))
+            return hints[i].hint;
+    return "";
+}
+
 static void syntax_error(struct source *source, const yaml_parser_t *parser) {
-    const char *hint = "";
-    if (parser->problem && strstr(parser->problem, "anchor"))
-        hint = " (an & that begins a value is a YAML anchor: quote it)";
-    else if (parser->problem && (strstr(parser->problem, "alias")))
-        hint = " (a * that begins a value is a YAML alias: quote it)";
-    else if (parser->problem && strstr(parser->problem, "tag"))
-        hint = " (a ! that begins a value is a YAML tag: quote it)";
-    else if (parser->problem && strstr(parser->problem, "mapping values"))
-        hint = " (a value with \": \" in it must be quoted)";
-    else if (parser->problem && strstr(parser->problem, "cannot start any token"))
-        hint = " (a value that begins with % @ or ` must be quoted)";
     source_error(source, mark_of(&parser->problem_mark), "%s%s%s%s",
                  parser->context ? parser->context : "", parser->context ? ": " : "",
-                 parser->problem ? parser->problem : "not YAML", hint);
+                 parser->problem ? parser->problem : "not YAML", hint_for(parser));
 }
 
 struct node *node_parse(struct source *source) {

@@ -36,6 +36,7 @@ struct source {
     size_t len;
     char *messages; /* one or more lines each; owned */
     unsigned errors;
+    bool no_memory;
 };
 
 #define SOURCE_ERRORS_MAX 20
@@ -43,6 +44,9 @@ struct source {
 /* Adds "NAME:LINE:COLUMN: message" and the line itself, with a caret. */
 void source_error(struct source *source, struct mark mark, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* What was being read is incomplete: source_finish() says so. */
+void source_no_memory(struct source *source);
 
 /* The collected messages as one error, or NULL if there were none. Frees them. */
 struct error *source_finish(struct source *source);

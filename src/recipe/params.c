@@ -3,7 +3,9 @@
 
 #include "base/secret.h"
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,9 +48,12 @@ static bool fits(enum param_type type, const char *text) {
     enum unit_kind unit;
     double number;
     char *end;
+    errno = 0;
+    if (type <= PARAM_FLOAT && isspace((unsigned char)*text))
+        return false;
     switch (type) {
-    case PARAM_INT: strtoll(text, &end, 0); return *text && !*end;
-    case PARAM_FLOAT: strtod(text, &end); return *text && !*end;
+    case PARAM_INT: strtoll(text, &end, 0); return *text && !*end && !errno;
+    case PARAM_FLOAT: number = strtod(text, &end); return *text && !*end && isfinite(number);
     case PARAM_BOOL: return !strcmp(text, "true") || !strcmp(text, "false");
     case PARAM_SIZE:
         return text_quantity(text, &number, &unit) && unit <= UNIT_COUNT && unit != UNIT_TIME;
@@ -67,6 +72,21 @@ static const char *given_value(const struct reader *reader, const struct param *
     return value;
 }
 
+static void put_param(struct buffer *out, const struct param *param, enum language language);
+
+/* Also as it stands in expressions: quoted, or as a plain number. */
+static void keep_secret(const struct param *param) {
+    struct buffer form = BUFFER_INIT(1 << 20);
+    secret_add(param->value);
+    put_param(&form, param, LANGUAGE_TARGET);
+    size_t quotes = form.len > 1 && form.data[0] == '"';
+    if (form.data && !form.failed) {
+        form.data[form.len - quotes] = '\0';
+        secret_add(form.data + quotes);
+    }
+    buffer_free(&form);
+}
+
 static void settle(struct reader *reader, struct param *param) {
     const char *value = given_value(reader, param);
     if (value) {
@@ -77,7 +97,7 @@ static void settle(struct reader *reader, struct param *param) {
         source_error(reader->source, param->mark, "parameter \"%s\": \"%s\" is not of type %s",
                      param->name, param->secret ? "***" : param->value, type_names[param->type]);
     if (param->secret && param->value)
-        secret_add(param->value);
+        keep_secret(param);
 }
 
 void read_params(struct reader *reader, const struct node *node, void *into) {
@@ -86,8 +106,10 @@ void read_params(struct reader *reader, const struct node *node, void *into) {
         return;
     for (const struct node *at = node->first; at; at = at->next) {
         struct param *param = ARRAY_ADD(recipe->params, recipe->param_count, recipe->param_cap);
-        if (!param || !(param->name = strdup(at->key->text)))
+        if (!param || !(param->name = strdup(at->key->text))) {
+            source_no_memory(reader->source);
             return;
+        }
         param->mark = at->key->mark;
         param->type = PARAM_STRING;
         if (!text_is_name(param->name))
@@ -141,11 +163,22 @@ static void put_string(struct buffer *out, const char *text) {
     buffer_putc(out, '"');
 }
 
+/* Text between the expressions of a template: its braces mean themselves. */
+static void put_literal(struct buffer *out, const char *text) {
+    for (; *text; text++) {
+        if (*text == '{' || *text == '}')
+            buffer_putc(out, *text);
+        buffer_putc(out, *text);
+    }
+}
+
 static void put_param(struct buffer *out, const struct param *param, enum language language) {
     enum unit_kind unit;
     double number;
     if (language == LANGUAGE_PLAIN)
         buffer_puts(out, param->value);
+    else if (language == LANGUAGE_TEMPLATE)
+        put_literal(out, param->value);
     else if (param->type == PARAM_STRING)
         put_string(out, param->value);
     else if (language == LANGUAGE_TARGET &&
@@ -186,7 +219,7 @@ static const char *expand_one(struct reader *reader, const struct node *node, co
  */
 static const char *lower_unit(const char *p, struct buffer *out) {
     char *end;
-    if (p[0] == '0' && isalpha((unsigned char)p[1]))
+    if (p[0] == '0' && p[1] && strchr("xXbBoO", p[1]))
         return p; /* hexadecimal, octal, binary */
     double number = strtod(p, &end), factor;
     size_t n = 0;
@@ -216,22 +249,46 @@ static const char *copy_one(const char *p, char *quote, struct buffer *out) {
     return p + 1;
 }
 
+/* The state of a walk through a text: which quote is open, and whether we are between the braces of
+ * a template. */
+struct walk {
+    enum language language;
+    char quote;
+    bool braces;
+};
+
+static enum language language_at(const struct walk *walk) {
+    if (walk->language == LANGUAGE_TEMPLATE)
+        return walk->braces ? LANGUAGE_OURS : LANGUAGE_TEMPLATE;
+    return walk->language;
+}
+
+static const char *copy_text(const char *p, struct walk *walk, struct buffer *out) {
+    char ignored = 0;
+    bool code = language_at(walk) == LANGUAGE_OURS || language_at(walk) == LANGUAGE_TARGET;
+    if (walk->language == LANGUAGE_TEMPLATE && !walk->quote) {
+        bool doubled = !walk->braces && (*p == '{' || *p == '}') && p[1] == *p;
+        if (doubled)
+            buffer_putc(out, *p++);
+        else if (*p == '{' || *p == '}')
+            walk->braces = *p == '{';
+    }
+    return copy_one(p, code ? &walk->quote : &ignored, out);
+}
+
 static bool substitute(struct reader *reader, const struct node *node, enum language language,
                        struct buffer *out) {
-    char quote = 0, ignored = 0;
+    struct walk walk = {.language = language};
     for (const char *p = node->text; p && *p;) {
         if (p[0] == '$' && p[1] == '$') {
             buffer_putc(out, '$');
             p += 2;
         } else if (p[0] == '$' && p[1] == '{') {
-            p = expand_one(reader, node, p, language, quote != 0, out);
+            p = expand_one(reader, node, p, language_at(&walk), walk.quote != 0, out);
             if (!p)
                 return false;
-        } else if (language == LANGUAGE_PLAIN) {
-            ignored = 0;
-            p = copy_one(p, &ignored, out);
         } else {
-            p = copy_one(p, &quote, out);
+            p = copy_text(p, &walk, out);
         }
     }
     return true;

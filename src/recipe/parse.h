@@ -25,7 +25,12 @@ struct key {
 void read_map(struct reader *reader, const struct node *map, const struct key *keys, void *into);
 
 /* Which language a text is: decides how ${p} is quoted. */
-enum language { LANGUAGE_PLAIN, LANGUAGE_OURS, LANGUAGE_TARGET };
+enum language {
+    LANGUAGE_PLAIN,
+    LANGUAGE_OURS,
+    LANGUAGE_TARGET,
+    LANGUAGE_TEMPLATE, /* plain text, with ours between braces */
+};
 
 /* The scalar's text with ${p} put in and $$ undone; in the target's language units on numbers
  * become plain integers. NULL after an error. The caller owns it. */
@@ -41,6 +46,7 @@ int read_word(struct reader *reader, const struct node *node, const char *const 
 bool want_kind(struct reader *reader, const struct node *node, enum node_kind kind,
                const char *what);
 
+void location_clear(struct location *location);
 void read_location(struct reader *reader, const struct node *node, struct location *location);
 void read_limits(struct reader *reader, const struct node *node, void *into);
 void read_load(struct reader *reader, const struct node *node, void *into);

@@ -49,6 +49,20 @@ static void print_captures(const char *title, const struct capture *captures, si
                       as[captures[i].as]);
 }
 
+static void print_flags(const struct probe *probe, struct buffer *out) {
+    const struct {
+        const char *name;
+        bool on;
+    } flags[] = {{"args", probe->args},           {"locals", probe->locals},
+                 {"registers", probe->registers}, {"goroutine", probe->goroutine},
+                 {"thread", probe->thread},       {"goroutines", probe->goroutines}};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (flags[i].on)
+            buffer_printf(out, "    %-9s yes\n", flags[i].name);
+    if (probe->emit_none)
+        buffer_puts(out, "    emit      none\n");
+}
+
 static void print_probe(const struct recipe *recipe, const struct probe *probe,
                         struct buffer *out) {
     static const char *const then[] = {
@@ -64,6 +78,9 @@ static void print_probe(const struct recipe *recipe, const struct probe *probe,
         expr_print(probe->keep, out);
         buffer_putc(out, '\n');
     }
+    print_flags(probe, out);
+    if (probe->log_text)
+        buffer_printf(out, "    log       %s\n", probe->log_text);
     if (probe->then != DO_NOTHING)
         buffer_printf(out, "    then      %s\n", then[probe->then]);
 }
@@ -78,4 +95,5 @@ void recipe_print(const struct recipe *recipe, struct buffer *out) {
         buffer_puts(out, "without an end of its own\n");
     for (size_t i = 0; i < recipe->probe_count; i++)
         print_probe(recipe, &recipe->probes[i], out);
+    buffer_puts(out, recipe->judged.data ? recipe->judged.data : "");
 }

@@ -45,6 +45,7 @@ static void read_return_of(struct reader *reader, const struct node *node, void 
 }
 
 static void read_watch_expr(struct reader *reader, const struct node *node, void *into) {
+    free(((struct probe *)into)->watch);
     ((struct probe *)into)->watch = read_text(reader, node, LANGUAGE_TARGET);
 }
 
@@ -86,6 +87,7 @@ static void read_timer(struct reader *reader, const struct node *node, void *int
 
 static void read_signal(struct reader *reader, const struct node *node, void *into) {
     set_trigger(reader, node, into, TRIGGER_SIGNAL);
+    free(((struct probe *)into)->signal);
     ((struct probe *)into)->signal = read_text(reader, node, LANGUAGE_PLAIN);
 }
 
@@ -249,8 +251,10 @@ static struct capture *add_capture(struct reader *reader, const struct node *nod
         }
     }
     struct capture *capture = ARRAY_ADD(*list, *count, *cap);
-    if (!capture || !(capture->name = strdup(name)))
+    if (!capture || !(capture->name = strdup(name))) {
+        source_no_memory(reader->source);
         return NULL;
+    }
     capture->load = (struct load){UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX}; /* the probe's */
     capture->mark = node->mark;
     return capture;
@@ -398,6 +402,12 @@ static void check_probe(struct reader *reader, const struct node *node, struct p
     if (probe->return_count && probe->trigger != TRIGGER_CALL)
         source_error(reader->source, probe_key_mark(probe, "at_return"),
                      "%s: at_return goes with \"call\"; elsewhere use \"capture\"", reader->where);
+    for (size_t i = 0; i < probe->return_count; i++)
+        for (size_t k = 0; k < probe->capture_count; k++)
+            if (!strcmp(probe->at_return[i].name, probe->captures[k].name))
+                source_error(reader->source, probe->at_return[i].mark,
+                             "%s: \"%s\" is captured at the entry, too: give one another name",
+                             reader->where, probe->at_return[i].name);
     if (probe->every_ns && probe->trigger == TRIGGER_TIMER)
         source_error(reader->source, probe_key_mark(probe, "every"),
                      "%s: a timer has its own interval; leave \"every\" out", reader->where);
@@ -409,8 +419,10 @@ void read_probes(struct reader *reader, const struct node *node, void *into) {
         return;
     for (const struct node *at = node->first; at; at = at->next) {
         struct probe *probe = ARRAY_ADD(recipe->probes, recipe->probe_count, recipe->probe_cap);
-        if (!probe || !(probe->name = strdup(at->key->text)))
+        if (!probe || !(probe->name = strdup(at->key->text))) {
+            source_no_memory(reader->source);
             return;
+        }
         char where[128];
         snprintf(where, sizeof where, "probe \"%.96s\"", probe->name);
         reader->where = where;
@@ -439,11 +451,11 @@ static void clear_captures(struct capture *captures, size_t n) {
 }
 
 void probe_clear(struct probe *probe) {
-    char *texts[] = {probe->name,       probe->at.text,   probe->at.function,    probe->at.file,
-                     probe->at.match,   probe->at.module, probe->watch,          probe->signal,
-                     probe->after_name, probe->when,      probe->watch_from_name};
+    char *texts[] = {probe->name, probe->watch,    probe->signal,         probe->after_name,
+                     probe->when, probe->log_text, probe->watch_from_name};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
+    location_clear(&probe->at);
     clear_captures(probe->captures, probe->capture_count);
     clear_captures(probe->at_return, probe->return_count);
     expr_free(probe->keep);

@@ -94,6 +94,7 @@ static struct recipe *new_recipe(const char *source) {
     recipe->source = strdup(source);
     recipe->load = (struct load){.string = 256, .items = 64, .depth = 3, .bytes = 64 << 10};
     recipe->require = 1;
+    recipe->judged = BUFFER_INIT(1 << 20);
     recipe->limits.duration_ns = UINT64_C(60000000000);
     recipe->limits.hits.action = recipe->limits.run_hits.action = DO_END;
     recipe->limits.max_pause = (struct limit){.is = 20e6, .action = DO_CUT};
@@ -147,7 +148,8 @@ struct error *recipe_parse(const char *name, const char *text, size_t len,
                      "a recipe is keys and values, beginning with \"recipe: 1\"");
     else if (recipe->root)
         read_all(&reader, recipe->root);
-    check_given(&reader);
+    if (recipe->root) /* what was not read cannot be missing */
+        check_given(&reader);
     struct error *error = source_finish(&source);
     if (error)
         recipe_free(recipe);
@@ -177,6 +179,7 @@ void recipe_free(struct recipe *recipe) {
     free(recipe->source);
     free(recipe->name);
     free(recipe->description);
+    buffer_free(&recipe->judged);
     node_free(recipe->root);
     free(recipe);
 }

@@ -94,6 +94,7 @@ struct probe {
 
     struct expr *keep;
     struct expr_template *log;
+    char *log_text;
     bool emit_none;
     enum action then; /* DO_NOTHING, DO_DISARM, DO_END or DO_END_RUN */
     enum stop_scope stop;
@@ -161,6 +162,7 @@ struct recipe {
     struct load load;
     double require;                          /* share of the targets that must be reached */
     struct mark aggregate_mark, expect_mark; /* line 0: not there */
+    struct buffer judged; /* aggregate and expect as they were understood, a line each */
     struct node *root;
 };
 

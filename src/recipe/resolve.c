@@ -74,14 +74,13 @@ static void compile_keep(struct reader *reader, struct probe *probe, const struc
 
 static void compile_log(struct reader *reader, struct probe *probe, const struct node *node,
                         const struct expr_scope *scope) {
-    char *text = read_text(reader, node, LANGUAGE_PLAIN);
+    char *text = probe->log_text = read_text(reader, node, LANGUAGE_TEMPLATE);
     size_t at;
     struct error *error = text ? expr_template_parse(text, scope, &probe->log, &at) : NULL;
     if (error)
         source_error(reader->source, inside(node, at), "%s: log: %s", reader->where,
                      error->message);
     error_free(error);
-    free(text);
 }
 
 static void merge_load(struct load *load, const struct load *base) {

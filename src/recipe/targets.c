@@ -21,7 +21,8 @@ static void read_settings(struct reader *reader, const struct node *node, struct
         return;
     for (const struct node *at = node->first; at; at = at->next)
         if (want_kind(reader, at, NODE_SCALAR, "a value"))
-            error_free(settings_add(into, at->key->text, at->text));
+            if (settings_add(into, at->key->text, at->text))
+                source_no_memory(reader->source);
 }
 
 static void read_labels(struct reader *reader, const struct node *node, void *into) {
@@ -31,6 +32,8 @@ static void read_labels(struct reader *reader, const struct node *node, void *in
 static void read_target_params(struct reader *reader, const struct node *node, void *into) {
     struct target *target = into;
     read_settings(reader, node, &target->params);
+    if (!reader->recipe->root)
+        return; /* a list by itself: the recipe that it goes with declares them */
     for (size_t i = 0; i < target->params.count; i++) {
         bool known = false;
         for (size_t p = 0; p < reader->recipe->param_count; p++)
@@ -68,8 +71,10 @@ void read_targets(struct reader *reader, const struct node *node, void *into) {
     for (const struct node *at = node->first; at; at = at->next) {
         struct target *target =
             ARRAY_ADD(recipe->targets, recipe->target_count, recipe->target_cap);
-        if (!target)
+        if (!target) {
+            source_no_memory(reader->source);
             return;
+        }
         target->mark = at->mark;
         reader->where = "a target";
         read_map(reader, at, target_keys, target);
@@ -103,6 +108,10 @@ static struct error *parse_lines(const char *text, size_t len, struct target **t
         size_t n = (size_t)((newline ? newline : end) - p);
         while (n && strchr(" \t\r", p[n - 1]))
             n--;
+        while (n && strchr(" \t", *p)) {
+            p++;
+            n--;
+        }
         if (n && *p != '#') {
             struct target *target = ARRAY_ADD(*targets, *count, cap);
             char *line = strndup(p, n);
@@ -119,6 +128,10 @@ static struct error *parse_lines(const char *text, size_t len, struct target **t
 struct error *targets_parse(const char *name, const char *text, size_t len, struct target **targets,
                             size_t *count) {
     const char *start = text + strspn(text, " \t\r\n");
+    while (*start == '#') {
+        start += strcspn(start, "\n");
+        start += strspn(start, " \t\r\n");
+    }
     *targets = NULL;
     *count = 0;
     if (*start != '-' && *start != '[')

@@ -49,8 +49,13 @@ const char *event_string(const struct buffer *in, value_ref ref) {
 bool event_valid(const struct buffer *in) {
     if (in->len < sizeof(struct event) || event_head(in)->type > EVENT_END)
         return false;
-    const struct value *body = value_get(in, event_head(in)->body);
-    return body && body->kind == VALUE_OBJECT;
+    const struct event *event = event_head(in);
+    const value_ref names[] = {event->run, event->target, event->probe};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i] && (!event_string(in, names[i]) || !value_valid(in, names[i])))
+            return false;
+    const struct value *body = value_get(in, event->body);
+    return body && body->kind == VALUE_OBJECT && value_valid(in, event->body);
 }
 
 static void write_name(const struct buffer *in, struct buffer *out, const char *key,

@@ -3,8 +3,6 @@
 #include "value/value.h"
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define EXACT_MAX                                                                                  \
@@ -35,17 +33,10 @@ void value_json_string(struct buffer *out, const char *text, size_t n) {
 }
 
 static void write_double(struct buffer *out, double f) {
-    if (isnan(f) || isinf(f)) {
-        buffer_puts(out, isnan(f) ? "\"NaN\"" : f < 0 ? "\"-Inf\"" : "\"+Inf\"");
-        return;
-    }
-    char text[32];
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, f);
-        if (strtod(text, NULL) == f)
-            break;
-    }
-    buffer_puts(out, text);
+    bool plain = isfinite(f);
+    buffer_puts(out, plain ? "" : "\"");
+    text_double(out, f);
+    buffer_puts(out, plain ? "" : "\"");
 }
 
 static void write_null(const struct buffer *in, const struct value *v, struct buffer *out,
@@ -182,7 +173,11 @@ static void write_value(const struct buffer *in, value_ref ref, struct buffer *o
         return;
     }
     if (v->flags & VALUE_TRUNCATED)
-        buffer_printf(out, "{\"$truncated\":{\"of\":%" PRIu64 ",\"value\":", v->of);
+        buffer_printf(out,
+                      v->of <= (uint64_t)EXACT_MAX
+                          ? "{\"$truncated\":{\"of\":%" PRIu64 ",\"value\":"
+                          : "{\"$truncated\":{\"of\":\"%" PRIu64 "\",\"value\":",
+                      v->of);
     writers[v->kind](in, v, out, nest + 1);
     if (v->flags & VALUE_TRUNCATED)
         buffer_puts(out, "}}");

@@ -97,7 +97,13 @@ value_ref value_error(struct buffer *in, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return value_texted(in, VALUE_ERROR, text, strlen(text));
+    size_t n = strlen(text);
+    for (int cut = 0; cut < 3 && n && !text_is_utf8(text, n); cut++)
+        n--; /* the end of a text that was too long */
+    n = text_is_utf8(text, n) ? n : strlen(text);
+    for (size_t i = 0; i < n && !text_is_utf8(text, n); i++)
+        text[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+    return value_texted(in, VALUE_ERROR, text, n);
 }
 
 void value_append(struct buffer *in, value_ref parent, value_ref child) {
@@ -162,7 +168,11 @@ value_ref value_copy(struct buffer *into, const struct buffer *from, value_ref r
     const struct value *value = value_get(from, ref);
     if (!value)
         return 0;
-    struct value old = *value; /* `into` may be `from`, and move */
+    struct value old = *value;
+    /* `into` may be `from`: what is appended must not move what is read. */
+    if (into == from &&
+        !buffer_reserve(into, 2 * sizeof old + (size_t)old.len + 2 + _Alignof(struct value)))
+        return 0;
     value_ref copy = has_text(&old) ? value_texted(into, old.kind, value_text(from, &old), old.len)
                                     : value_new(into, old.kind);
     if (!copy)
@@ -174,6 +184,9 @@ value_ref value_copy(struct buffer *into, const struct buffer *from, value_ref r
     for (value_ref at = is_composite(&old) ? old.at : 0; at;) {
         value_ref child = value_copy(into, from, at);
         const struct value *source = value_get(from, at);
+        if (source->key && into == from && !buffer_reserve(into, (size_t)source->key_len + 1))
+            return 0;
+        source = value_get(from, at);
         if (source->key)
             value_set_n(into, copy, value_key(from, source), source->key_len, child);
         else
@@ -190,4 +203,35 @@ bool value_number(const struct value *value, double *out) {
     case VALUE_FLOAT: *out = value->f; return true;
     default: return false;
     }
+}
+
+#define VALID_DEPTH 64
+
+static bool text_inside(const struct buffer *in, uint32_t at, uint32_t len) {
+    return at && (size_t)at + len < in->len && in->data[at + len] == '\0';
+}
+
+/* `budget` bounds the walk: what is linked in a circle has more nodes than there is room for. */
+static bool valid(const struct buffer *in, value_ref ref, size_t *budget, int depth) {
+    const struct value *value = value_get(in, ref);
+    if (!value || value->kind > VALUE_REDACTED || depth > VALID_DEPTH || !(*budget)--)
+        return false;
+    if (has_text(value))
+        return text_inside(in, value->at, value->len);
+    if (!is_composite(value))
+        return value->kind != VALUE_BOOL || *(const unsigned char *)&value->b <= 1;
+    uint32_t children = 0;
+    for (value_ref at = value->at; at; at = value_get(in, at)->next, children++) {
+        const struct value *child = value_get(in, at);
+        if (!child || !valid(in, at, budget, depth + 1))
+            return false;
+        if (child->key ? !text_inside(in, child->key, child->key_len) : value->kind == VALUE_OBJECT)
+            return false;
+    }
+    return children == value->len && (value->kind != VALUE_PAIRS || children % 2 == 0);
+}
+
+bool value_valid(const struct buffer *in, value_ref ref) {
+    size_t budget = in->len / sizeof(struct value) + 1;
+    return valid(in, ref, &budget, 0);
 }

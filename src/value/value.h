@@ -90,6 +90,10 @@ value_ref value_find(const struct buffer *in, value_ref parent, const char *key)
 /* A deep copy into another buffer (or the same). */
 value_ref value_copy(struct buffer *into, const struct buffer *from, value_ref ref);
 
+/* Does the whole tree stay inside of the buffer, without circles? For bytes that came from
+ * elsewhere. */
+bool value_valid(const struct buffer *in, value_ref ref);
+
 /* A number as a double; false for what is none. */
 bool value_number(const struct value *value, double *out);
 

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define INSTRUCTION_MAX 16 /* bytes */
+
 static void refuse(struct query *query, struct error *error) {
     if (query->error)
         error_free(error);
@@ -69,6 +71,36 @@ static void ask_owner(struct backend *b, struct query *query, size_t place, uint
                question);
 }
 
+/* Delve counts the call of runtime.deferreturn as a return, too. A RET follows it, so with both a
+ * return after a recovered panic would be seen twice, and at the first of them the results are not
+ * set yet. */
+static void on_instruction(struct backend *b, void *ctx, struct span result, struct error *error) {
+    struct ownership *question = ctx;
+    struct place *place = &question->query->places[question->place];
+    json_t *root = error ? NULL : span_decode(result, &b->scratch);
+    const json_t *first = json_array_get(json_object_get(root, "Disassemble"), 0);
+    const json_t *target = json_object_get(json_object_get(first, "DestLoc"), "function");
+    const char *called = delve_text(json_object_get(target, "name"));
+    if (!strcmp(called, "runtime.deferreturn") && place->count > 1)
+        drop_address(place, question->address);
+    json_decref(root);
+    error_free(error);
+    free(question);
+}
+
+static void ask_instruction(struct backend *b, struct query *query, size_t place,
+                            uint64_t address) {
+    struct ownership *question = malloc(sizeof *question);
+    if (!question)
+        return;
+    *question = (struct ownership){query, place, address};
+    delve_call(b, DELVE_DISASSEMBLE,
+               json_pack("{s:o,s:I,s:I,s:i}", "Scope", delve_scope(-1, 0), "StartPC",
+                         (json_int_t)address, "EndPC", (json_int_t)address + INSTRUCTION_MAX,
+                         "Flavour", 0),
+               on_instruction, question);
+}
+
 static void on_returns(struct backend *b, void *ctx, struct span result, struct error *error) {
     struct query *query = ctx;
     json_t *root = error ? NULL : span_decode(result, &b->scratch), *address;
@@ -82,6 +114,8 @@ static void on_returns(struct backend *b, void *ctx, struct span result, struct 
     if (root && place < query->places + query->count)
         json_array_foreach(json_object_get(root, "Addrs"), i, address)
             add_address(place, delve_uint(address));
+    for (size_t k = 0; root && place < query->places + query->count && k < place->count; k++)
+        ask_instruction(b, query, (size_t)(place - query->places), place->addresses[k]);
     json_decref(root);
 }
 
