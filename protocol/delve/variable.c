@@ -158,6 +158,12 @@ static value_ref raw_text(struct delve_reader *r, const json_t *v, uint64_t of) 
     return value_error(r->into, "%s", error ? error : "not read");
 }
 
+/* Not this value's fault alone: what is built here is incomplete. */
+static value_ref no_memory(struct delve_reader *r) {
+    r->into->failed = true;
+    return 0;
+}
+
 static value_ref convert_string(struct delve_reader *r, const json_t *v, unsigned depth) {
     (void)depth;
     const json_t *text = json_object_get(v, "value"), *raw = json_object_get(v, "StringValueBytes");
@@ -169,8 +175,9 @@ static value_ref convert_string(struct delve_reader *r, const json_t *v, unsigne
         decoded = strdup(json_string_value(raw));
         n = json_string_length(raw);
         if (!decoded || !text_unbase64(decoded, &n)) {
+            bool broken = decoded != NULL;
             free(decoded);
-            return value_error(r->into, "the server sent a broken string");
+            return broken ? value_error(r->into, "the server sent a broken string") : no_memory(r);
         }
         bytes = decoded;
     } else if (!raw && of && uint_of(v, "base") && memmem(bytes, n, "\xef\xbf\xbd", 3)) {
@@ -216,7 +223,7 @@ static value_ref convert_bytes(struct delve_reader *r, const json_t *v, uint64_t
         char *bytes = malloc(n + 1);
         for (uint64_t i = 0; bytes && i < n; i++)
             bytes[i] = (char)strtol(number_text(json_array_get(children, i)), NULL, 10);
-        value_ref ref = bytes ? bytes_value(r, bytes, n, len) : 0;
+        value_ref ref = bytes ? bytes_value(r, bytes, n, len) : no_memory(r);
         free(bytes);
         return ref;
     }

@@ -215,7 +215,9 @@ static int parse_name(struct parser *p) {
     }
     for (size_t k = n; k--;) {
         name = strndup(p->text + at, ends[k] - at);
-        if (name && known(p, name)) {
+        if (!name)
+            return fail(p, at, "out of memory");
+        if (known(p, name)) {
             if (p->scope->opaque && p->scope->opaque(p->scope->ctx, name) &&
                 p->text[ends[k]] == '.') {
                 free(name);
@@ -255,6 +257,8 @@ static int parse_post(struct parser *p) {
             if (p->token.kind != T_NAME)
                 return fail(p, p->token.at, "expected a field name behind \".\"");
             char *name = token_text(p);
+            if (!name)
+                return fail(p, p->token.at, "out of memory");
             advance(p);
             left = add(p, (struct node){.kind = N_MEMBER, .args = {left, -1, -1}, .text = name});
             continue;

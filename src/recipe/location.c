@@ -126,8 +126,10 @@ static void read_short(struct reader *reader, const struct node *node, struct lo
     if (*text == '*' && !parse_address(text, &location->address))
         source_error(reader->source, node->mark, "%s: \"%s\" is no address (like \"*0x4844c0\")",
                      reader->where, text);
-    else if (*text != '*' && !split_line(location, text))
-        location->function = strdup(text);
+    else if (*text != '*' && !split_line(location, text) && !(location->function = strdup(text)))
+        source_no_memory(reader->source);
+    if (location->line && !location->file)
+        source_no_memory(reader->source);
     free(text);
 }
 
@@ -177,4 +179,6 @@ void read_location(struct reader *reader, const struct node *node, struct locati
     if (location->line && !location->file)
         source_error(reader->source, node->mark, "%s: a line needs a file", reader->where);
     describe(location);
+    if (!location->text)
+        source_no_memory(reader->source);
 }

@@ -184,6 +184,8 @@ static void on_scalar(struct builder *b, const yaml_event_t *event) {
         return;
     node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     node->text = strdup((const char *)event->data.scalar.value);
+    if (!node->text)
+        source_no_memory(b->source);
     if (!node->text || strlen(node->text) != event->data.scalar.length) {
         refuse(b, event, "the text holds a NUL byte");
         free(node->text);
@@ -280,8 +282,10 @@ struct node *node_parse(struct source *source) {
         source_error(source, (struct mark){1, 1}, "the recipe is larger than 1 MiB");
         return NULL;
     }
-    if (!yaml_parser_initialize(&parser))
+    if (!yaml_parser_initialize(&parser)) {
+        source_no_memory(source);
         return NULL;
+    }
     yaml_parser_set_input_string(&parser, (const unsigned char *)source->text, source->len);
     for (bool end = false; !end && !b.failed;) {
         yaml_event_t event;

@@ -12,6 +12,13 @@
 static const char *const type_names[] = {"int",      "float",    "bool", "string", "size",
                                          "duration", "location", "expr", NULL};
 
+static char *copy_text_of(struct reader *reader, const char *text) {
+    char *copy = strdup(text);
+    if (!copy)
+        source_no_memory(reader->source);
+    return copy;
+}
+
 static void read_type(struct reader *reader, const struct node *node, void *into) {
     int type = read_word(reader, node, type_names);
     if (type >= 0)
@@ -21,12 +28,12 @@ static void read_type(struct reader *reader, const struct node *node, void *into
 /* A default stands for itself: no ${p} in it, so that no order among parameters matters. */
 static void read_default(struct reader *reader, const struct node *node, void *into) {
     if (want_kind(reader, node, NODE_SCALAR, "a value"))
-        ((struct param *)into)->value = strdup(node->text);
+        ((struct param *)into)->value = copy_text_of(reader, node->text);
 }
 
 static void read_env(struct reader *reader, const struct node *node, void *into) {
     if (want_kind(reader, node, NODE_SCALAR, "the name of an environment variable"))
-        ((struct param *)into)->env = strdup(node->text);
+        ((struct param *)into)->env = copy_text_of(reader, node->text);
 }
 
 static void read_secret(struct reader *reader, const struct node *node, void *into) {
@@ -91,7 +98,7 @@ static void settle(struct reader *reader, struct param *param) {
     const char *value = given_value(reader, param);
     if (value) {
         free(param->value);
-        param->value = strdup(value);
+        param->value = copy_text_of(reader, value);
     }
     if (param->value && !fits(param->type, param->value))
         source_error(reader->source, param->mark, "parameter \"%s\": \"%s\" is not of type %s",
@@ -107,6 +114,7 @@ void read_params(struct reader *reader, const struct node *node, void *into) {
     for (const struct node *at = node->first; at; at = at->next) {
         struct param *param = ARRAY_ADD(recipe->params, recipe->param_count, recipe->param_cap);
         if (!param || !(param->name = strdup(at->key->text))) {
+            recipe->param_count -= param != NULL;
             source_no_memory(reader->source);
             return;
         }

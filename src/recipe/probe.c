@@ -252,6 +252,7 @@ static struct capture *add_capture(struct reader *reader, const struct node *nod
     }
     struct capture *capture = ARRAY_ADD(*list, *count, *cap);
     if (!capture || !(capture->name = strdup(name))) {
+        *count -= capture != NULL;
         source_no_memory(reader->source);
         return NULL;
     }
@@ -420,6 +421,7 @@ void read_probes(struct reader *reader, const struct node *node, void *into) {
     for (const struct node *at = node->first; at; at = at->next) {
         struct probe *probe = ARRAY_ADD(recipe->probes, recipe->probe_count, recipe->probe_cap);
         if (!probe || !(probe->name = strdup(at->key->text))) {
+            recipe->probe_count -= probe != NULL;
             source_no_memory(reader->source);
             return;
         }

@@ -154,7 +154,12 @@ struct error *settings_add(struct settings *settings, const char *name, const ch
         return error_no_memory();
     setting->name = strdup(name);
     setting->value = strdup(value);
-    return setting->name && setting->value ? NULL : error_no_memory();
+    if (setting->name && setting->value)
+        return NULL;
+    free(setting->name);
+    free(setting->value);
+    settings->count--;
+    return error_no_memory();
 }
 
 /* The last one wins, as on a command line. */

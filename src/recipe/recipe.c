@@ -38,6 +38,10 @@ static void read_redact(struct reader *reader, const struct node *node, void *in
             name ? ARRAY_ADD(recipe->redact, recipe->redact_count, recipe->redact_cap) : NULL;
         if (place)
             *place = name;
+        else
+            free(name);
+        if (name && !place)
+            source_no_memory(reader->source);
     }
 }
 
@@ -92,6 +96,10 @@ static struct recipe *new_recipe(const char *source) {
     if (!recipe)
         return NULL;
     recipe->source = strdup(source);
+    if (!recipe->source) {
+        free(recipe);
+        return NULL;
+    }
     recipe->load = (struct load){.string = 256, .items = 64, .depth = 3, .bytes = 64 << 10};
     recipe->require = 1;
     recipe->judged = BUFFER_INIT(1 << 20);
@@ -150,6 +158,8 @@ struct error *recipe_parse(const char *name, const char *text, size_t len,
         read_all(&reader, recipe->root);
     if (recipe->root) /* what was not read cannot be missing */
         check_given(&reader);
+    if (recipe->judged.failed)
+        source_no_memory(&source);
     struct error *error = source_finish(&source);
     if (error)
         recipe_free(recipe);
