@@ -225,7 +225,10 @@ static const char variable[] =
 
 static bool decode(struct buffer *out) {
     struct buffer scratch = BUFFER_INIT(1 << 16), into = BUFFER_INIT(1 << 16);
+    long kept = countdown;
+    countdown = -1; /* not jansson's: 2.14 takes a string that it could not copy for an empty one */
     json_t *json = span_decode(span_of(variable, strlen(variable)), &scratch);
+    countdown = kept;
     struct delve_reader reader = {.into = &into, .load = {256, 64, 3, 65536}, .final = true};
     if (json)
         value_json(&into, delve_value(&reader, json), out);
