@@ -114,7 +114,7 @@ void session_on_connected(void *owner, const struct target_info *info, struct er
         if (info->running || s->ending) {
             s->running = info->running;
             s->strange = false;
-            go(s, s->ending && !info->running ? S_LEAVING : S_HALTING);
+            go(s, s->ending ? S_LEAVING : S_HALTING);
         } else {
             uv_timer_start(&s->retry, session_on_retry, STRANGE_POLL_MS, 0);
         }

@@ -24,7 +24,7 @@ static bool after_is_open(struct probe_state *p, uint64_t now, uint64_t *next) {
 
 bool probe_wanted(struct session *s, struct probe_state *p, uint64_t now, uint64_t *next) {
     uint64_t until;
-    if (p->done || s->ending || s->congested || s->exited)
+    if (p->done || s->ending || s->congested || s->exited || s->strange)
         return false;
     if (p->probe->after >= 0 && !after_is_open(p, now, next))
         return false;
@@ -46,7 +46,7 @@ static bool member_wanted(struct session *s, const struct member *m, uint64_t no
     struct probe_state *p = m->probe;
     if (m->role != ROLE_RETURN)
         return probe_wanted(s, p, now, next);
-    if (p->call_count && !s->ending && !s->exited)
+    if (p->call_count && !s->ending && !s->exited && !s->strange)
         return true;
     bool selective = p->probe->when || p->probe->every_ns || p->probe->rate_hits ||
                      p->probe->after >= 0 || *p->probe->hit_cond.text || p->probe->max_hits;
@@ -60,10 +60,14 @@ bool spot_wanted(struct session *s, const struct spot *spot, uint64_t now, uint6
     return wanted;
 }
 
-/* The server decides a condition where it is the only probe's there; first, for a target that must
- * not suffer, it is evaluated here for a while, because what the server skips is not seen. */
+/* At first each condition is shown to the server once, so that what it refuses is an error before
+ * the run. Then the server decides a condition where it is the only probe's there; first, for a
+ * target that must not suffer, it is evaluated here for a while, because what the server skips is
+ * not seen. */
 static const char *cond_for(struct session *s, const struct spot *spot) {
     const struct member *m = &spot->members[0];
+    if (s->ops->caps->conditions && spot->conds_checked < spot->member_count)
+        return spot->members[spot->conds_checked].probe->probe->when;
     bool alone = spot->member_count == 1 && m->role != ROLE_RETURN;
     if (!s->ops->caps->conditions || !alone || m->probe->probe->after >= 0)
         return NULL;
@@ -95,11 +99,16 @@ static bool timer_due(const struct probe_state *p, const struct session *s, uint
     return when <= now;
 }
 
-bool gate_differs(struct session *s, uint64_t now, uint64_t *next) {
+bool gate_unsettled(struct session *s, uint64_t now, uint64_t *next) {
     bool differs = false;
     *next = NEVER;
     for (size_t i = 0; i < s->spot_count; i++)
         differs |= spot_differs(s, s->spots[i], now, next);
+    return differs;
+}
+
+bool gate_differs(struct session *s, uint64_t now, uint64_t *next) {
+    bool differs = gate_unsettled(s, now, next);
     for (size_t i = 0; i < s->probe_count; i++)
         differs |= timer_due(&s->probes[i], s, now, next);
     return differs;
@@ -129,6 +138,16 @@ static void prime_watch(struct session *s, struct spot *spot) {
     p->old_value = done ? value : 0;
 }
 
+/* The condition that was shown is checked when the flush is done; the next ones that are none need
+ * no showing. */
+static void pass_checked(struct spot *spot) {
+    spot->cond_shown = spot->conds_checked;
+    while (spot->conds_checked < spot->member_count &&
+           (spot->conds_checked == spot->cond_shown ||
+            !spot->members[spot->conds_checked].probe->probe->when))
+        spot->conds_checked++;
+}
+
 void gate_arm(struct session *s, uint64_t now) {
     uint64_t ignored = NEVER;
     for (size_t i = 0; i < s->spot_count; i++) {
@@ -148,15 +167,17 @@ void gate_arm(struct session *s, uint64_t now) {
             prime_watch(s, spot);
         spot->primed = false;
     }
+    for (size_t i = 0; i < s->spot_count; i++)
+        pass_checked(s->spots[i]);
     count_armed_time(s, now);
 }
 
 /* A watch whose expression is out of scope, or a place that cannot be armed: the probe is told off;
  * what concerns the recipe's text gets its line. */
 static struct error *explain(struct session *s, struct spot *spot, struct error *why) {
-    const struct probe *probe = spot->members[0].probe->probe;
-    bool about_condition =
-        probe->when && (strstr(why->message, "expression") || strstr(why->message, "parse"));
+    size_t shown = spot->cond_shown < spot->member_count ? spot->cond_shown : 0;
+    const struct probe *probe = spot->members[shown].probe->probe;
+    bool about_condition = probe->when && spot->site.cond && spot->site.where;
     struct mark mark = about_condition ? probe->when_mark : probe->trigger_mark;
     struct error *error =
         recipe_error(s->recipe, mark, "probe \"%s\": %s", probe->name, why->message);
@@ -176,6 +197,8 @@ struct error *gate_armed(struct session *s) {
         }
         if (!why)
             continue;
+        for (size_t k = 0; s->armed_told && k < spot->member_count; k++)
+            spot->members[k].probe->done = true; /* it would fail again and again */
         if (first)
             error_free(why);
         else

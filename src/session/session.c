@@ -8,7 +8,7 @@
  *                                                        │      FETCHING        ▼
  *                                                        └──────────────── [HALTING]
  *
- *   a stop of somebody else: RUNNING ─▶ STRANGE, until they resume it
+ *   a stop of somebody else: EVALUATING ─▶ ARMING (nothing) ─▶ STRANGE, until they resume it
  *   the end: ARMING (nothing) ─▶ RESUMING ─▶ LEAVING ─▶ OVER
  *   any failure: ─▶ LEAVING or OVER
  *
@@ -93,11 +93,19 @@ static void on_armed(struct session *s) {
     }
     if (s->options.mode == SESSION_REPAIR)
         session_stop_for(s, OUTCOME_FINE, "repaired");
+    if (!s->ending && !s->armed_told && gate_unsettled(s, uv_hrtime(), &next)) {
+        go(s, S_ARMING); /* one more condition to show, or the last one to take back */
+        return;
+    }
     if (!s->ending && !s->armed_told)
         tell_armed(s);
+    if (s->strange && !s->ending) {
+        go(s, S_STRANGE);
+        return;
+    }
     if (!s->ending && !s->exited && gate_exhausted(s))
         session_stop_for(s, OUTCOME_FINE, "nothing can hit any more");
-    if (s->ending && gate_differs(s, uv_hrtime(), &next)) {
+    if (s->ending && gate_unsettled(s, uv_hrtime(), &next)) {
         go(s, S_ARMING);
         return;
     }
@@ -270,12 +278,12 @@ static const struct fsm_state states[] = {
                       TO(WAITING) | TO(HALTING) | TO(RESOLVING) | ENDS},
     [S_HALTING] = {"halting", step_halting, TO(RESOLVING) | TO(EVALUATING) | ENDS},
     [S_RESOLVING] = {"resolving", step_resolving, TO(ARMING) | TO(LISTING) | ENDS},
-    [S_ARMING] = {"arming", step_arming, TO(ARMING) | TO(RESUMING) | ENDS},
+    [S_ARMING] = {"arming", step_arming, TO(ARMING) | TO(RESUMING) | TO(STRANGE) | ENDS},
     [S_RESUMING] = {"resuming", step_resuming, TO(RUNNING) | TO(RESUMING) | TO(ARMING) | ENDS},
     [S_RUNNING] = {"running", step_running,
                    TO(RUNNING) | TO(HALTING) | TO(EVALUATING) | TO(RESOLVING) | ENDS},
     [S_EVALUATING] = {"evaluating", session_step_evaluating,
-                      TO(FETCHING) | TO(ARMING) | TO(RESUMING) | TO(STRANGE) | ENDS},
+                      TO(FETCHING) | TO(ARMING) | TO(RESUMING) | ENDS},
     [S_FETCHING] = {"fetching", session_step_fetching, TO(EVALUATING) | ENDS},
     [S_STRANGE] = {"somebody else's stop", session_step_strange, TO(HALTING) | TO(STRANGE) | ENDS},
     [S_LISTING] = {"listing", step_listing, TO(LISTING) | TO(RESUMING) | ENDS},

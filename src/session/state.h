@@ -89,8 +89,9 @@ struct spot {
     struct site site;
     struct member *members;
     size_t member_count, member_cap;
-    bool primed;            /* a watch: the value before the first change was read */
-    const char *armed_cond; /* with what the server has it now */
+    bool primed;                      /* a watch: the value before the first change was read */
+    size_t conds_checked, cond_shown; /* members whose condition the server has accepted */
+    const char *armed_cond;           /* with what the server has it now */
     uint64_t address_hash;
 };
 
@@ -181,6 +182,8 @@ void probes_free(struct session *s);
 /* gate.c */
 bool probe_wanted(struct session *s, struct probe_state *p, uint64_t now, uint64_t *next);
 bool spot_wanted(struct session *s, const struct spot *spot, uint64_t now, uint64_t *next);
+bool gate_unsettled(struct session *s, uint64_t now,
+                    uint64_t *next); /* a spot is not as it should be */
 bool gate_differs(struct session *s, uint64_t now,
                   uint64_t *next);              /* is a stop needed to mend it? */
 void gate_arm(struct session *s, uint64_t now); /* queues arming and disarming; stopped target */

@@ -57,14 +57,15 @@ static void limit_fetching(struct session *s) {
     uv_timer_start(&s->cut, on_cut, left > 1e6 ? (uint64_t)(left / 1e6) : 1, 0);
 }
 
-/* A stop of somebody else is told once, and theirs to end. */
+/* A stop of somebody else is told once, and theirs to end. Nothing of ours is armed meanwhile: it
+ * would stop the target in their `continue`, not in ours. */
 static void wait_for_owner(struct session *s) {
     report_error(s, NULL, "warning",
                  "the target was stopped by somebody else (%s): it is theirs to resume; waiting",
                  s->stop->what);
     report_items(s, 0);
     items_clear(s);
-    go(s, S_STRANGE);
+    go(s, S_ARMING);
 }
 
 void session_step_evaluating(void *owner) {
