@@ -1,6 +1,5 @@
 // floor: the least a client can do for Delve hits, the figure pickglass is compared with.
 // Blocking socket, ready-made requests, and of each reply only its end (the newline) is looked for.
-#define _GNU_SOURCE
 #include <jansson.h>
 #include <netdb.h>
 #include <netinet/in.h>

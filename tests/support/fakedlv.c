@@ -5,7 +5,6 @@
 //
 // A target is virtual: 'running' means that a continue is pending, a hit is a timer. Each
 // connection has a target of its own, unless --shared.
-#define _GNU_SOURCE
 #include <ctype.h>
 #include <getopt.h>
 #include <inttypes.h>
