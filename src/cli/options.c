@@ -251,8 +251,8 @@ static void tell_errors(void *ctx, const pick_event *event) {
 void watch_errors(pick_run *run, const struct options *o) {
     bool text = isatty(STDOUT_FILENO) && !o->sink_count;
     for (int i = 0; i < o->sink_count; i++)
-        text |= (!strcmp(o->sinks[i], "-") && isatty(STDOUT_FILENO)) ||
-                !strncmp(o->sinks[i], "text:/dev/std", 13);
+        text |=
+            (!strcmp(o->sinks[i], "-") && isatty(STDOUT_FILENO)) || !strcmp(o->sinks[i], "text:-");
     if (!text)
         pick_run_on_event(run, tell_errors, NULL);
 }

@@ -8,6 +8,7 @@
 
 #define WAITING_MAX (16u << 20) /* bytes that the kernel has not taken yet */
 #define READ_SIZE (64u << 10)
+#define FLUSH_MS 2000   /* how long a closed stream may take to send its last bytes */
 #define STDERR_MAX 2000 /* last bytes of a command's stderr, for the error message */
 
 struct stream {
@@ -27,6 +28,7 @@ struct stream {
     uv_getaddrinfo_t resolve;
     struct addrinfo *addresses, *next_address;
     uv_connect_t connect;
+    uv_shutdown_t shutdown;
     uv_timer_t later; /* brings what stream_open() knows at once out of the call */
     struct error *pending;
     struct buffer stderr_tail;
@@ -369,13 +371,8 @@ void stream_write(struct stream *s, const void *bytes, size_t n) {
     }
 }
 
-void stream_close(struct stream *s) {
-    if (!s || s->closed)
-        return;
-    s->closed = true;
+static void close_handles(struct stream *s) {
     close_handle((uv_handle_t *)&s->later);
-    if (s->resolving)
-        uv_cancel((uv_req_t *)&s->resolve);
     if (s->has_in)
         close_handle(&s->in.handle);
     if (s->kind == STREAM_COMMAND) {
@@ -383,5 +380,38 @@ void stream_close(struct stream *s) {
         close_handle((uv_handle_t *)&s->from_stderr);
         close_handle((uv_handle_t *)&s->process);
     }
+}
+
+static void on_shut_down(uv_shutdown_t *request, int code) {
+    (void)code;
+    struct stream *s = request->data;
+    close_handles(s);
+}
+
+static void on_shutdown_late(uv_timer_t *timer) {
+    close_handles(timer->data);
+}
+
+/* The last write may be the one that lets the target go on: it must not be dropped with the handle.
+ */
+static bool flush_first(struct stream *s) {
+    if (!s->open || s->ended || !uv_stream_get_write_queue_size(writer(s)))
+        return false;
+    s->shutdown.data = s;
+    if (uv_shutdown(&s->shutdown, writer(s), on_shut_down))
+        return false;
+    uv_read_stop(&s->in.stream);
+    uv_timer_start(&s->later, on_shutdown_late, FLUSH_MS, 0);
+    return true;
+}
+
+void stream_close(struct stream *s) {
+    if (!s || s->closed)
+        return;
+    s->closed = true;
+    if (s->resolving)
+        uv_cancel((uv_req_t *)&s->resolve);
+    if (!flush_first(s))
+        close_handles(s);
     free_if_idle(s);
 }
