@@ -685,7 +685,34 @@ probes:
     check(got.code == 2 and 'did you mean "when"' in got.err, got.err)
 
 
-EVERYWHERE = {"test_faults", "test_restart_and_strangers", "test_closed_port", "test_five_mistakes"}
+BAD_RECIPES = [
+    "recipe: 1", "recipe: 2\nprobes: {a: {at: f}}", "recipe: 1\nprobes: {a: {at: f, wehn: x}}",
+    "recipe: 1\nprobes: {a: {at: f, call: g}}", "recipe: 1\nprobes: {a: {capture: [x]}}", "recipe: 1\nprobes: {}",
+    "recipe: 1\nlimits: {hits: [1]}\nprobes: {a: {at: f}}", "recipe: 1\nprobes: {a: {at: f, then: stop}}",
+    "recipe: 1\nprobes: {a: {watch: {access: write}}}", "recipe: 1\nallow: [set]\nprobes: {a: {at: f}}",
+    "recipe: 1\nprobes: {a: {at: {function: f, lin: 3}}}", "recipe: 1\nload: {strings: 3}\nprobes: {a: {at: f}}"]
+
+
+def test_schema_and_parser_agree(_chain):
+    try:
+        import jsonschema, yaml
+    except ImportError as missing:
+        return f"no python module {missing.name}"
+    schema = json.loads(pickglass("schema", "recipe").out)
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    folder = os.path.join(ROOT, "recipes")
+    good = [open(os.path.join(folder, name)).read() for name in sorted(os.listdir(folder))]
+    good.append(open(os.path.join(ROOT, "tests", "unit", "data", "documented.yaml")).read())
+    for text in good:
+        errors = [e.message for e in validator.iter_errors(yaml.safe_load(text))]
+        check(not errors, f"the schema refuses what the parser takes: {errors[:2]}")
+    for text in BAD_RECIPES:
+        check(list(validator.iter_errors(yaml.safe_load(text))), f"the schema takes {text!r}")
+        check(pickglass("check", write(text + "\n")).code == 2, f"the parser takes {text!r}")
+
+
+EVERYWHERE = {"test_schema_and_parser_agree", "test_faults", "test_restart_and_strangers", "test_closed_port", "test_five_mistakes"}
 
 
 def main():
