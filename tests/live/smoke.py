@@ -578,6 +578,17 @@ def test_wrong_places_and_conditions(chain):
         server.end()
 
 
+def test_launch_stop(chain):
+    server = httpd(chain, run=False)  # linked dynamically: it stands in the loader, not in Go's entry
+    try:
+        got = run("recipe: 1\nlimits: {hits: 2}\nprobes:\n  a: {at: main.lookup}\n", server.uri)
+        check(got.code == 0 and len(got.hits()) == 2, f"{got.code} {got.err[-300:]}")
+        check(got.of("armed")[0]["found"] == "at_launch", got.of("armed")[0]["found"])
+        untouched(server)
+    finally:
+        server.end()
+
+
 def test_single_client(chain):
     server = httpd(chain, single=True)
     try:

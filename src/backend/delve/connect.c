@@ -213,6 +213,17 @@ static void on_attached(struct backend *b, struct span result) {
     b->attached = span_members(result, names, &found, 1) && span_true(found);
 }
 
+static size_t count_threads(const struct delve_state *state) {
+    struct span rest = state->threads, element;
+    bool broken;
+    size_t n = 0;
+    while (span_element(&rest, &element, &broken))
+        n++;
+    return n;
+}
+
+/* Before 1.26.1 nobody says so: one thread, no goroutine yet, at the program's entry; or in the
+ * dynamic loader, whose functions Delve does not know. */
 static bool is_entry(struct backend *b, const struct delve_state *state) {
     struct delve_thread thread;
     char function[128];
@@ -221,7 +232,8 @@ static bool is_entry(struct backend *b, const struct delve_state *state) {
     if (state->running || b->attached || !delve_thread_parse(state->current_thread, &thread))
         return false;
     copy_text(b, thread.function, function, sizeof function);
-    return !strncmp(function, "_rt0_", 5);
+    bool first = count_threads(state) == 1 && !thread.goroutine && !thread.breakpoint.at;
+    return first && (!*function || !strncmp(function, "_rt0_", 5) || !strcmp(function, "_start"));
 }
 
 static void find_breakpoint(struct backend *b, const struct delve_state *state) {
