@@ -199,7 +199,7 @@ def run(recipe, *args, **more):
     return pickglass("run", recipe, "-q", *args, **more)
 
 
-FREE = "limits: {duration: 20s, pause_budget: 100%}\n"
+FREE = "limits: {duration: 20s, pause_budget: 100%, max_pause: 5s}\n"
 
 
 # ---- values ----
