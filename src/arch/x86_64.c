@@ -1,0 +1,87 @@
+#include "arch/arch.h"
+
+#include <Zydis/Zydis.h>
+#include <elf.h>
+
+/* System V psABI for AMD64, figure 3.36. */
+static const struct arch_range ranges[] = {
+    {"rax", 0, 0, 1, 8, REGISTER_INT},       {"rdx", 1, 1, 1, 8, REGISTER_INT},
+    {"rcx", 2, 2, 1, 8, REGISTER_INT},       {"rbx", 3, 3, 1, 8, REGISTER_INT},
+    {"rsi", 4, 4, 1, 8, REGISTER_INT},       {"rdi", 5, 5, 1, 8, REGISTER_INT},
+    {"rbp", 6, 6, 1, 8, REGISTER_INT},       {"rsp", 7, 7, 1, 8, REGISTER_INT},
+    {"r8", 8, 8, 1, 8, REGISTER_INT},        {"r9", 9, 9, 1, 8, REGISTER_INT},
+    {"r10", 10, 10, 1, 8, REGISTER_INT},     {"r11", 11, 11, 1, 8, REGISTER_INT},
+    {"r12", 12, 12, 1, 8, REGISTER_INT},     {"r13", 13, 13, 1, 8, REGISTER_INT},
+    {"r14", 14, 14, 1, 8, REGISTER_INT},     {"r15", 15, 15, 1, 8, REGISTER_INT},
+    {"rip", 16, 16, 1, 8, REGISTER_INT},     {"xmm", 17, 17, 16, 16, REGISTER_FLOAT},
+    {"st", 33, 33, 8, 10, REGISTER_FLOAT},   {"eflags", 49, 49, 1, 4, REGISTER_FLAGS},
+    {"fs_base", 58, 58, 1, 8, REGISTER_INT}, {"gs_base", 59, 59, 1, 8, REGISTER_INT},
+};
+
+static const struct arch_register aliases[] = {
+    {"pc", 16, 16, 8, REGISTER_INT}, {"sp", 7, 7, 8, REGISTER_INT},  {"fp", 6, 6, 8, REGISTER_INT},
+    {"eax", 0, 0, 4, REGISTER_INT},  {"edx", 1, 1, 4, REGISTER_INT}, {"ecx", 2, 2, 4, REGISTER_INT},
+    {"ebx", 3, 3, 4, REGISTER_INT},  {"esi", 4, 4, 4, REGISTER_INT}, {"edi", 5, 5, 4, REGISTER_INT},
+    {"ebp", 6, 6, 4, REGISTER_INT},  {"esp", 7, 7, 4, REGISTER_INT},
+};
+
+static bool leaves(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
+                   uint64_t pc, uint64_t from, uint64_t to) {
+    ZyanU64 target;
+    if (instruction->mnemonic != ZYDIS_MNEMONIC_JMP || !instruction->operand_count_visible ||
+        operands[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
+        return false;
+    return ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(instruction, &operands[0], pc, &target)) &&
+           (target < from || target >= to);
+}
+
+/* Linear: compilers keep data out of x86-64 text, and a byte that does not decode is skipped. */
+static size_t returns(const uint8_t *code, size_t size, uint64_t address, bool thumb,
+                      size_t *offsets, size_t max, size_t *tail_calls) {
+    ZydisDecoder decoder;
+    ZydisDecodedInstruction instruction;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    size_t count = 0;
+    (void)thumb;
+    *tail_calls = 0;
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    for (size_t at = 0; at < size; at += instruction.length) {
+        if (!ZYAN_SUCCESS(
+                ZydisDecoderDecodeFull(&decoder, code + at, size - at, &instruction, operands))) {
+            instruction.length = 1;
+            continue;
+        }
+        if (instruction.mnemonic == ZYDIS_MNEMONIC_RET) {
+            if (count < max)
+                offsets[count] = at;
+            count++;
+        } else if (leaves(&instruction, operands, address + at, address, address + size)) {
+            ++*tail_calls;
+        }
+    }
+    return count;
+}
+
+const struct arch arch_x86_64 = {
+    .name = "x86_64",
+    .machine = EM_X86_64,
+    .word = 8,
+    .pc = 16,
+    .sp = 7,
+    .fp = 6,
+    .link = -1,
+    .return_column = 16,
+    .breakpoint = {0xcc},
+    .breakpoint_len = 1,
+    .trap_advance = 1,
+    .tls_variant = 2,
+    .tls = 58,
+    .ranges = ranges,
+    .range_count = sizeof ranges / sizeof *ranges,
+    .aliases = aliases,
+    .alias_count = sizeof aliases / sizeof *aliases,
+    .arguments = {5, 4, 1, 2, 8, 9},
+    .argument_count = 6,
+    .result = 0,
+    .returns = returns,
+};

@@ -1,0 +1,46 @@
+#include "base/map.h"
+
+#include <stdlib.h>
+
+static size_t start(uint64_t key, size_t cap) {
+    return (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (cap - 1);
+}
+
+static struct map_slot *find(struct map_slot *slots, size_t cap, uint64_t key) {
+    size_t at = start(key, cap);
+    while (slots[at].value && slots[at].key != key)
+        at = (at + 1) & (cap - 1);
+    return &slots[at];
+}
+
+void *map_get(const struct map *map, uint64_t key) {
+    return map->cap ? find(map->slots, map->cap, key)->value : NULL;
+}
+
+static bool grow(struct map *map) {
+    size_t cap = map->cap ? map->cap * 2 : 64;
+    struct map_slot *slots = calloc(cap, sizeof *slots);
+    if (!slots)
+        return false;
+    for (size_t i = 0; i < map->cap; i++)
+        if (map->slots[i].value)
+            *find(slots, cap, map->slots[i].key) = map->slots[i];
+    free(map->slots);
+    map->slots = slots;
+    map->cap = cap;
+    return true;
+}
+
+bool map_put(struct map *map, uint64_t key, void *value) {
+    if (map->count * 4 >= map->cap * 3 && !grow(map))
+        return false;
+    struct map_slot *slot = find(map->slots, map->cap, key);
+    map->count += !slot->value;
+    *slot = (struct map_slot){key, value};
+    return true;
+}
+
+void map_free(struct map *map) {
+    free(map->slots);
+    *map = (struct map){0};
+}

@@ -1,0 +1,274 @@
+/* From the tree of an expression to its program: names resolved, types checked. */
+#include "expr/target_compiler.h"
+
+#include "base/text.h"
+#include <stdlib.h>
+#include <string.h>
+
+const struct type *compiler_fail(struct compiler *c, const struct target_node *node,
+                                 const char *format, ...) {
+    if (!c->error) {
+        va_list args;
+        va_start(args, format);
+        c->error = error_newv(ERROR_RECIPE, format, args);
+        va_end(args);
+        c->error_at = node->at;
+    }
+    return NULL;
+}
+
+struct insn *compiler_emit(struct compiler *c, enum insn_op op, const struct type *type) {
+    static struct insn lost;
+    struct insn *insn = ARRAY_ADD(c->expr->code, c->expr->count, c->expr->cap);
+    if (!insn) {
+        if (!c->error)
+            c->error = error_no_memory();
+        return &lost;
+    }
+    insn->op = (uint8_t)op;
+    insn->type = type;
+    return insn;
+}
+
+const char *compiler_type_text(struct compiler *c, const struct type *type) {
+    struct buffer out = BUFFER_INIT(1024);
+    type_print(type, &out);
+    const char *text = out.data ? arena_strdup(&c->expr->arena, out.data) : NULL;
+    buffer_free(&out);
+    return text ? text : "?";
+}
+
+const struct type *compiler_truth_type(const struct compiler *c) {
+    return type_basic(c->view.cxx || c->view.go ? BASIC_BOOL : BASIC_INT);
+}
+
+const struct shape *compiler_shape_of(struct compiler *c, const struct type *type) {
+    struct shape shape = {0};
+    shape_fn *fn = c->view.site->shape;
+    const struct type *plain = type_plain(type);
+    if (!fn || !type_is_composite(plain) || !fn(c->view.module, plain, &shape))
+        return NULL;
+    return arena_copy(&c->expr->arena, &shape, sizeof shape);
+}
+
+/* A reference is what it refers to. */
+const struct type *compiler_settle(struct compiler *c, const struct type *type) {
+    const struct type *plain = type_plain(type);
+    if (plain->kind != TYPE_REFERENCE)
+        return type;
+    compiler_emit(c, I_FOLLOW, plain->target);
+    return plain->target;
+}
+
+/* ---- leaves ---- */
+
+static const struct type *compile_number(struct compiler *c, const struct target_node *node) {
+    const struct type *type = type_basic(node->basic);
+    struct insn *insn = compiler_emit(c, I_NUMBER, type);
+    if (node->kind == TN_FLOAT)
+        insn->f = node->f;
+    else
+        insn->u = node->i;
+    return type;
+}
+
+static const struct type *compile_string(struct compiler *c, const struct target_node *node) {
+    const struct type *type = type_array_of(c->view.module, type_basic(BASIC_CHAR), node->len + 1);
+    struct insn *insn = compiler_emit(c, I_TEXT, type);
+    insn->text = node->text;
+    insn->n = node->len;
+    return type;
+}
+
+static const struct type *register_type(const struct arch *arch, const struct arch_register *reg) {
+    if (reg->slot == arch->pc || reg->slot == arch->sp)
+        return type_basic(BASIC_POINTER);
+    if (reg->class == REGISTER_FLOAT && reg->size == 8)
+        return type_basic(BASIC_DOUBLE);
+    if (reg->class == REGISTER_FLOAT && reg->size == 4)
+        return type_basic(BASIC_FLOAT);
+    if (reg->class == REGISTER_FLOAT)
+        return type_basic(reg->size == 10 ? BASIC_LONG_DOUBLE : BASIC_UINT128);
+    return type_basic(reg->size == 8 ? BASIC_LONG : BASIC_INT);
+}
+
+static const char *register_name(void *ctx, size_t i) {
+    return arch_register_name(ctx, i);
+}
+
+static const struct type *compile_register(struct compiler *c, const struct target_node *node) {
+    const struct arch *arch = c->view.site->space->arch;
+    struct arch_register reg;
+    if (!arch)
+        return compiler_fail(c, node, "registers of this architecture are not known here");
+    if (!arch_register_named(arch, node->text, &reg)) {
+        const char *near = text_nearest(node->text, register_name, (void *)arch);
+        return compiler_fail(c, node, "%s has no register \"%s\"%s%s%s", arch->name, node->text,
+                             near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+    }
+    const struct type *type = register_type(arch, &reg);
+    compiler_emit(c, I_REGISTER, type)->u = reg.slot;
+    return type;
+}
+
+static const struct type *compile_argument(struct compiler *c, const struct target_node *node) {
+    const struct arch *arch = c->view.site->space->arch;
+    if (!arch)
+        return compiler_fail(c, node, "registers of this architecture are not known here");
+    if (!c->view.site->entry)
+        return compiler_fail(c, node,
+                             "arg%llu is known at a function's first instruction only: use the "
+                             "argument's name here",
+                             (unsigned long long)node->i);
+    if (node->i >= arch->argument_count)
+        return compiler_fail(c, node, "arg%llu is not in a register: %s passes %u there",
+                             (unsigned long long)node->i, arch->name, arch->argument_count);
+    const struct type *type = type_basic(arch->word == 8 ? BASIC_LONG : BASIC_INT);
+    compiler_emit(c, I_REGISTER, type)->u = arch->arguments[node->i];
+    return type;
+}
+
+/* Where the psABIs leave a scalar result; composites that fit into registers are not put together
+ * yet. */
+static const struct type *compile_return(struct compiler *c, const struct target_node *node) {
+    const struct arch *arch = c->view.site->space->arch;
+    struct die die;
+    if (!c->view.site->returning || !arch)
+        return compiler_fail(c, node, "\"return\" is known only where a function returns");
+    if (!c->view.function || !die_at(c->view.function->place, &die))
+        return compiler_fail(c, node, "this function has no debug info: use $%s",
+                             arch->word == 8 ? "rax or the like" : "r0");
+    const struct type *type = type_of_entry(die), *plain = type_plain(type);
+    die_free(&die);
+    struct arch_register reg;
+    static const char *const floats[] = {"xmm0", "v0", "fa0", "d0"};
+    bool scalar =
+        type_is_integer(plain) || plain->kind == TYPE_POINTER || plain->kind == TYPE_REFERENCE;
+    if (plain->kind == TYPE_VOID)
+        return compiler_fail(c, node, "this function returns nothing");
+    if (scalar && plain->size <= arch->word) {
+        compiler_emit(c, I_REGISTER, type)->u = arch->result;
+        return compiler_settle(c, type);
+    }
+    for (size_t i = 0; plain->kind == TYPE_FLOAT && plain->size <= 8 && i < 4; i++)
+        if (arch_register_named(arch, floats[i], &reg)) {
+            compiler_emit(c, I_REGISTER, type)->u = reg.slot;
+            return type;
+        }
+    if (type_is_composite(plain) && plain->size > 16 && arch->machine == 62 /* EM_X86_64 */) {
+        compiler_emit(c, I_REGISTER, type_pointer_to(c->view.module, type))->u = arch->result;
+        compiler_emit(c, I_FOLLOW, type);
+        return type;
+    }
+    return compiler_fail(c, node, "results of type %s are not read yet",
+                         compiler_type_text(c, type));
+}
+
+static const struct type *compile_measure(struct compiler *c, const struct target_node *node) {
+    const struct type *type = compiler_compile(c, node->args[0]);
+    const struct type *result = type_basic(c->view.go ? BASIC_LONG : BASIC_ULONG);
+    if (!type)
+        return NULL;
+    const struct type *plain = type_plain(type);
+    const struct shape *shape = compiler_shape_of(c, type);
+    if (plain->kind == TYPE_ARRAY && plain->has_count) {
+        compiler_emit(c, I_POP, NULL);
+        compiler_emit(c, I_NUMBER, result)->u = plain->count;
+        return result;
+    }
+    if (!shape || shape->kind == SHAPE_POINTER)
+        return compiler_fail(c, node, "%s has no length", compiler_type_text(c, type));
+    compiler_emit(c, node->kind == TN_CAP ? I_CAPACITY : I_LENGTH, result)->shape = shape;
+    return result;
+}
+
+static const struct type *compile_sizeof(struct compiler *c, const struct target_node *node) {
+    const struct type *type = node->type, *result = type_basic(BASIC_ULONG);
+    if (node->kind == TN_SIZEOF) { /* its operand is not evaluated */
+        size_t before = c->expr->count;
+        type = compiler_compile(c, node->args[0]);
+        c->expr->count = before;
+    }
+    if (!type)
+        return NULL;
+    const struct type *plain = type_complete(c->view.module, type_plain(type));
+    if (!plain->size && plain->kind != TYPE_ARRAY && !type_is_composite(plain))
+        return compiler_fail(c, node, "the size of %s is not known", compiler_type_text(c, type));
+    compiler_emit(c, I_NUMBER, result)->u = plain->size;
+    return result;
+}
+
+static const struct type *compile_simple(struct compiler *c, const struct target_node *node) {
+    const struct type *type = type_basic(node->kind == TN_CHAR   ? BASIC_CHAR
+                                         : node->kind == TN_BOOL ? BASIC_BOOL
+                                                                 : BASIC_POINTER);
+    compiler_emit(c, I_NUMBER, type)->u = node->i;
+    return type;
+}
+
+const struct type *compiler_compile(struct compiler *c, int at) {
+    static const struct type *(*const compilers[])(struct compiler *,
+                                                   const struct target_node *) = {
+        [TN_INT] = compile_number,
+        [TN_FLOAT] = compile_number,
+        [TN_CHAR] = compile_simple,
+        [TN_STRING] = compile_string,
+        [TN_BOOL] = compile_simple,
+        [TN_NIL] = compile_simple,
+        [TN_NAME] = compile_name,
+        [TN_REGISTER] = compile_register,
+        [TN_ARGUMENT] = compile_argument,
+        [TN_RETURN] = compile_return,
+        [TN_UNARY] = compile_unary,
+        [TN_BINARY] = compile_binary,
+        [TN_MEMBER] = compile_member,
+        [TN_INDEX] = compile_index,
+        [TN_SLICE] = compile_slice,
+        [TN_CAST] = compile_cast,
+        [TN_SIZEOF] = compile_sizeof,
+        [TN_SIZEOF_TYPE] = compile_sizeof,
+        [TN_LEN] = compile_measure,
+        [TN_CAP] = compile_measure,
+        [TN_CONDITIONAL] = compile_conditional,
+    };
+    return c->error || at < 0 ? NULL : compilers[c->tree.nodes[at].kind](c, &c->tree.nodes[at]);
+}
+
+struct error *target_expr_compile(const char *text, const struct target_site *site,
+                                  struct target_expr **out, size_t *at) {
+    struct compiler c = {.expr = calloc(1, sizeof(struct target_expr))};
+    *at = 0;
+    if (!c.expr)
+        return error_no_memory();
+    c.expr->arena = ARENA_INIT((size_t)4 << 20);
+    scope_view_init(&c.view, site, &c.expr->arena);
+    c.error = c.view.module ? target_parse(text, &c.expr->arena, scope_type, &c.view, c.view.module,
+                                           &c.tree, &c.error_at)
+                            : error_new(ERROR_RECIPE, "no program is known");
+    if (!c.error)
+        c.expr->type = compiler_compile(&c, c.tree.root);
+    free(c.tree.nodes);
+    if (c.error) {
+        *at = c.error_at;
+        target_expr_free(c.expr);
+        return c.error;
+    }
+    *out = c.expr;
+    return NULL;
+}
+
+void target_expr_free(struct target_expr *expr) {
+    if (!expr)
+        return;
+    arena_free(&expr->arena);
+    free(expr->code);
+    free(expr);
+}
+
+const struct type *target_expr_type(const struct target_expr *expr) {
+    return expr->type;
+}
+
+const char *target_expr_unavailable(const struct target_expr *expr) {
+    return expr->unavailable;
+}

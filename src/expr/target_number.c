@@ -1,0 +1,200 @@
+/* Numbers of the target: from its bytes, by its languages' rules, and back. */
+#include "expr/target_parts.h"
+
+#include <math.h>
+#include <string.h>
+
+/* x87's 80 bits are the host's own long double where that is x86; IEEE's 128 bits are taken apart
+ * here, at the precision of the host's. */
+static bool load_long_double(const struct type *plain, const uint8_t *bytes, long double *out) {
+    uint64_t low, high;
+    if (plain->size == 10 || (plain->size == 16 && !plain->vector)) {
+        memcpy(&low, bytes, 8);
+        memcpy(&high, bytes + 8, 8);
+        uint16_t sign = high & 0x8000;
+        int exponent = high & 0x7fff;
+        long double f = exponent == 0x7fff
+                            ? (low << 1 ? NAN : INFINITY)
+                            : ldexpl((long double)low, (exponent ? exponent : 1) - 16383 - 63);
+        *out = sign ? -f : f;
+        return true;
+    }
+    return false;
+}
+
+bool number_load(const struct type *plain, const uint8_t *bytes, struct number *out) {
+    float f;
+    double d;
+    *out = (struct number){.is_float = plain->kind == TYPE_FLOAT};
+    if (!out->is_float) {
+        unsigned __int128 raw = 0;
+        size_t size = plain->size ? plain->size : 8;
+        if (size > 16)
+            return false;
+        memcpy(&raw, bytes, size);
+        bool sign = plain->sign ||
+                    (plain->kind == TYPE_ENUM && plain->target && type_plain(plain->target)->sign);
+        unsigned shift = 128 - 8 * (unsigned)size;
+        out->i = sign && shift ? (__int128)(raw << shift) >> shift : (__int128)raw;
+        return true;
+    }
+    switch (plain->size) {
+    case 4:
+        memcpy(&f, bytes, 4);
+        out->f = f;
+        return true;
+    case 8:
+        memcpy(&d, bytes, 8);
+        out->f = d;
+        return true;
+    default: return load_long_double(plain, bytes, &out->f);
+    }
+}
+
+void number_store(const struct type *plain, const struct number *number, uint8_t out[static 16]) {
+    memset(out, 0, 16);
+    if (plain->kind == TYPE_FLOAT) {
+        float f = (float)number->f;
+        double d = (double)number->f;
+        if (plain->size == 4)
+            memcpy(out, &f, 4);
+        else if (plain->size == 8)
+            memcpy(out, &d, 8);
+        else
+            memcpy(out, &number->f, sizeof number->f);
+        return;
+    }
+    memcpy(out, &number->i, 16);
+}
+
+struct number number_fit(const struct type *plain, struct number number) {
+    if (plain->kind == TYPE_FLOAT) {
+        long double f = number.is_float ? number.f : (long double)number.i;
+        f = plain->size == 4 ? (float)f : plain->size == 8 ? (double)f : f;
+        return (struct number){.is_float = true, .f = f};
+    }
+    __int128 i = number.i;
+    if (number.is_float)
+        i = number.f >= -1.7e38L && number.f <= 1.7e38L ? (__int128)number.f : 0;
+    if (plain->kind == TYPE_BOOL)
+        return (struct number){.i = number.is_float ? number.f != 0 : number.i != 0};
+    uint8_t bytes[16];
+    memcpy(bytes, &i, 16);
+    struct number out = {.i = i};
+    number_load(plain, bytes, &out);
+    return out;
+}
+
+const struct type *number_promoted(const struct type *plain) {
+    if (plain->kind == TYPE_FLOAT || plain->unit_go)
+        return plain;
+    if (plain->size < 4 || plain->kind == TYPE_BOOL)
+        return type_basic(BASIC_INT);
+    if (plain->kind == TYPE_ENUM) { /* its underlying type, or what its size says */
+        const struct type *under = plain->target ? type_plain(plain->target) : plain;
+        bool sign = under->kind == TYPE_INT && under->sign;
+        return plain->size > 4 ? type_basic(sign ? BASIC_LONG : BASIC_ULONG)
+                               : type_basic(sign ? BASIC_INT : BASIC_UINT);
+    }
+    return plain;
+}
+
+const struct type *number_common(const struct type *a, const struct type *b) {
+    a = number_promoted(a);
+    b = number_promoted(b);
+    if (a->kind == TYPE_FLOAT || b->kind == TYPE_FLOAT) {
+        if (a->kind != b->kind)
+            return a->kind == TYPE_FLOAT ? a : b;
+        return a->size >= b->size ? a : b;
+    }
+    if (a->size != b->size)
+        return a->size > b->size ? a : b;
+    return a->sign ? b : a; /* of the same size: unsigned wins */
+}
+
+static bool divide(enum target_op op, const struct type *plain, struct number a, struct number b,
+                   struct number *out, const char **why) {
+    (void)plain;
+    if (b.i == 0) {
+        *why = "division by zero";
+        return false;
+    }
+    if (b.i ==
+        -1) /* the least number divided by -1 does not fit: wrap, as the processor would not */
+        out->i = op == TOP_DIV ? (__int128)(0 - (unsigned __int128)a.i) : 0;
+    else
+        out->i = op == TOP_DIV ? a.i / b.i : a.i % b.i;
+    return true;
+}
+
+static bool compare(enum target_op op, struct number a, struct number b, bool *out) {
+    int order = a.is_float ? (a.f > b.f) - (a.f < b.f) : (a.i > b.i) - (a.i < b.i);
+    bool ordered = !a.is_float || !(isnan(a.f) || isnan(b.f));
+    switch (op) {
+    case TOP_EQ: *out = ordered && order == 0; return true;
+    case TOP_NE: *out = !ordered || order != 0; return true;
+    case TOP_LT: *out = ordered && order < 0; return true;
+    case TOP_GT: *out = ordered && order > 0; return true;
+    case TOP_LE: *out = ordered && order <= 0; return true;
+    case TOP_GE: *out = ordered && order >= 0; return true;
+    default: return false;
+    }
+}
+
+static bool float_binary(enum target_op op, struct number a, struct number b, struct number *out,
+                         const char **why) {
+    out->is_float = true;
+    switch (op) {
+    case TOP_ADD: out->f = a.f + b.f; return true;
+    case TOP_SUB: out->f = a.f - b.f; return true;
+    case TOP_MUL: out->f = a.f * b.f; return true;
+    case TOP_DIV: out->f = a.f / b.f; return true;
+    default: *why = "this operator needs integers"; return false;
+    }
+}
+
+static bool shift(enum target_op op, const struct type *plain, struct number a, struct number b,
+                  struct number *out, const char **why) {
+    unsigned __int128 raw = (unsigned __int128)a.i;
+    if (b.i < 0) {
+        *why = "shift by a negative number";
+        return false;
+    }
+    unsigned bits = (unsigned)plain->size * 8;
+    unsigned n = b.i >= bits ? bits : (unsigned)b.i;
+    if (op == TOP_SHL)
+        out->i = n >= bits ? 0 : (__int128)(raw << n);
+    else
+        out->i = n >= 128 ? (a.i < 0 ? -1 : 0) : a.i >> n;
+    return true;
+}
+
+bool number_binary(enum target_op op, const struct type *plain, struct number a, struct number b,
+                   struct number *out, const char **why) {
+    bool truth;
+    *out = (struct number){0};
+    if (compare(op, a, b, &truth)) {
+        out->i = truth;
+        return true;
+    }
+    bool fine = true;
+    if (a.is_float)
+        fine = float_binary(op, a, b, out, why);
+    else if (op == TOP_DIV || op == TOP_MOD)
+        fine = divide(op, plain, a, b, out, why);
+    else if (op == TOP_SHL || op == TOP_SHR)
+        fine = shift(op, plain, a, b, out, why);
+    else
+        switch (op) {
+        case TOP_ADD: out->i = (__int128)((unsigned __int128)a.i + (unsigned __int128)b.i); break;
+        case TOP_SUB: out->i = (__int128)((unsigned __int128)a.i - (unsigned __int128)b.i); break;
+        case TOP_MUL: out->i = (__int128)((unsigned __int128)a.i * (unsigned __int128)b.i); break;
+        case TOP_BIT_AND: out->i = a.i & b.i; break;
+        case TOP_BIT_OR: out->i = a.i | b.i; break;
+        case TOP_BIT_XOR: out->i = a.i ^ b.i; break;
+        default: *why = "unknown operator"; return false;
+        }
+    if (fine)
+        *out = number_fit(plain, *out);
+    return fine;
+}

@@ -1,0 +1,125 @@
+/* What operands hold: bytes, numbers, elements. */
+#include "expr/target_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum outcome evaluation_fail(struct evaluation *evaluation, const char *format, ...) {
+    va_list args;
+    if (evaluation->why)
+        return OUTCOME_FAILED;
+    va_start(args, format);
+    vsnprintf(evaluation->text, sizeof evaluation->text, format, args);
+    va_end(args);
+    evaluation->why = evaluation->text;
+    return OUTCOME_FAILED;
+}
+
+struct operand operand_in_memory(const struct type *type, uint64_t address) {
+    return (struct operand){.type = type, .in_memory = true, .address = address};
+}
+
+struct operand operand_of_number(const struct type *type, struct number number) {
+    const struct type *plain = type_plain(type);
+    struct operand operand = {.type = type, .size = plain->size ? plain->size : 8};
+    number_store(plain, &number, operand.small);
+    return operand;
+}
+
+static const uint8_t *bytes_of(const struct operand *operand) {
+    return operand->bytes ? operand->bytes : operand->small;
+}
+
+enum outcome operand_read(struct evaluation *evaluation, const struct operand *operand,
+                          uint64_t offset, void *out, size_t size) {
+    if (operand->in_memory) {
+        switch (memory_read(evaluation->frame->memory, operand->address + offset, out, size)) {
+        case MEMORY_OK: return OUTCOME_OK;
+        case MEMORY_AGAIN: evaluation->again = true; return OUTCOME_AGAIN;
+        default:
+            return evaluation_fail(evaluation, "cannot read memory at 0x%llx",
+                                   (unsigned long long)(operand->address + offset));
+        }
+    }
+    if (offset > operand->size || size > operand->size - offset)
+        return evaluation_fail(evaluation, "a part of it lies outside of what was read");
+    for (size_t i = 0; operand->missing && i < size; i++)
+        if (operand->missing[offset + i])
+            return evaluation_fail(evaluation, "optimized out");
+    memcpy(out, bytes_of(operand) + offset, size);
+    return OUTCOME_OK;
+}
+
+static enum outcome read_bits(struct evaluation *evaluation, const struct operand *operand,
+                              struct number *out) {
+    uint8_t bytes[17] = {0};
+    unsigned first = operand->bit / 8, shift = operand->bit % 8;
+    size_t size = (shift + operand->bit_size + 7) / 8;
+    const struct type *plain = type_plain(operand->type);
+    enum outcome outcome = operand_read(evaluation, operand, first, bytes, size > 17 ? 17 : size);
+    if (outcome != OUTCOME_OK)
+        return outcome;
+    unsigned __int128 raw;
+    memcpy(&raw, bytes, 16);
+    raw >>= shift;
+    if (shift)
+        raw |= (unsigned __int128)bytes[16] << (128 - shift);
+    unsigned unused = 128 - operand->bit_size;
+    bool sign = plain->sign ||
+                (plain->kind == TYPE_ENUM && plain->target && type_plain(plain->target)->sign);
+    raw <<= unused;
+    out->is_float = false;
+    out->i = sign ? (__int128)raw >> unused : (__int128)(raw >> unused);
+    return OUTCOME_OK;
+}
+
+enum outcome operand_number(struct evaluation *evaluation, const struct operand *operand,
+                            struct number *out) {
+    const struct type *plain = type_plain(operand->type);
+    uint8_t bytes[16] = {0};
+    size_t size = plain->size ? plain->size : 8;
+    if (plain->kind == TYPE_ARRAY && operand->in_memory) { /* an array decays to its address */
+        *out = (struct number){.i = (__int128)operand->address};
+        return OUTCOME_OK;
+    }
+    if (plain->kind == TYPE_FUNCTION && operand->in_memory) {
+        *out = (struct number){.i = (__int128)operand->address};
+        return OUTCOME_OK;
+    }
+    if (operand->bit_size)
+        return read_bits(evaluation, operand, out);
+    enum outcome outcome = operand_read(evaluation, operand, 0, bytes, size > 16 ? 16 : size);
+    if (outcome == OUTCOME_OK && !number_load(plain, bytes, out))
+        return evaluation_fail(evaluation, "a number of %zu bytes", size);
+    return outcome;
+}
+
+enum outcome operand_truth(struct evaluation *evaluation, const struct operand *operand,
+                           bool *out) {
+    struct number number;
+    enum outcome outcome = operand_number(evaluation, operand, &number);
+    if (outcome == OUTCOME_OK)
+        *out = number.is_float ? number.f != 0 : number.i != 0;
+    return outcome;
+}
+
+enum outcome shape_elements(struct evaluation *evaluation, const struct operand *operand,
+                            const struct shape *shape, uint64_t *address, uint64_t *count) {
+    uint64_t length = 0;
+    unsigned word = evaluation->frame->registers.arch->word;
+    size_t stride = type_plain(shape->element)->size;
+    *address = *count = 0;
+    enum outcome a = operand_read(evaluation, operand, shape->data, address, word);
+    enum outcome b = operand_read(evaluation, operand, shape->length, &length, word);
+    if (a != OUTCOME_OK || b != OUTCOME_OK)
+        return a > b ? a : b;
+    if (shape->end_pointer) {
+        if (!stride || length < *address || (length - *address) % stride)
+            return evaluation_fail(evaluation, "it is not in a valid state");
+        length = (length - *address) / stride;
+    }
+    if ((int64_t)length < 0)
+        return evaluation_fail(evaluation, "its length is negative");
+    *count = length;
+    return OUTCOME_OK;
+}

@@ -1,0 +1,227 @@
+/* What the parts of the target language share. */
+#pragma once
+
+#include "expr/target.h"
+
+enum target_op {
+    TOP_NONE,
+    TOP_OR,
+    TOP_AND,
+    TOP_EQ,
+    TOP_NE,
+    TOP_LE,
+    TOP_GE,
+    TOP_SHL,
+    TOP_SHR,
+    TOP_ARROW,
+    TOP_SCOPE,
+    TOP_LT,
+    TOP_GT,
+    TOP_BIT_OR,
+    TOP_BIT_XOR,
+    TOP_BIT_AND,
+    TOP_ADD,
+    TOP_SUB,
+    TOP_MUL,
+    TOP_DIV,
+    TOP_MOD,
+    TOP_NOT,
+    TOP_BIT_NOT,
+    TOP_DOT,
+    TOP_OPEN,
+    TOP_CLOSE,
+    TOP_INDEX,
+    TOP_INDEX_END,
+    TOP_COMMA,
+    TOP_QUESTION,
+    TOP_COLON,
+    TOP_COUNT
+};
+extern const char *const target_op_texts[TOP_COUNT];
+
+enum target_token_kind {
+    TT_END,
+    TT_INT,
+    TT_FLOAT,
+    TT_CHAR,
+    TT_STRING,
+    TT_NAME,
+    TT_REGISTER,
+    TT_OP,
+    TT_BAD
+};
+
+struct target_token {
+    enum target_token_kind kind;
+    enum target_op op;
+    size_t at, len;
+    uint64_t i;
+    double f;
+    unsigned longs; /* suffixes of a number: l, ll */
+    bool unsigned_, hex;
+    bool is_float;    /* suffix f */
+    const char *unit; /* behind a number: "ms", "Ki"; `unit_len` bytes */
+    size_t unit_len;
+};
+
+struct target_token target_lex(const char *text, size_t *at, const char **why);
+
+enum target_node_kind {
+    TN_INT,
+    TN_FLOAT,
+    TN_CHAR,
+    TN_STRING,
+    TN_BOOL,
+    TN_NIL,
+    TN_NAME,
+    TN_REGISTER,
+    TN_ARGUMENT,
+    TN_RETURN,
+    TN_UNARY,
+    TN_BINARY,
+    TN_MEMBER,
+    TN_INDEX,
+    TN_SLICE,
+    TN_CAST,
+    TN_SIZEOF,
+    TN_SIZEOF_TYPE,
+    TN_LEN,
+    TN_CAP,
+    TN_CONDITIONAL
+};
+
+struct target_node {
+    enum target_node_kind kind;
+    enum target_op op;
+    int args[3]; /* earlier nodes; -1 = none */
+    size_t at;   /* in the text */
+    uint64_t i;
+    double f;
+    enum basic basic;        /* the type of a number */
+    const struct type *type; /* casts */
+    char *text;              /* names, strings; in the expression's arena */
+    size_t len;
+};
+
+struct target_tree {
+    struct target_node *nodes;
+    size_t count, cap;
+    int root;
+};
+
+/* Is `name` a type here? NULL: no. */
+typedef const struct type *target_type_fn(void *ctx, const char *name);
+
+struct error *target_parse(const char *text, struct arena *arena, target_type_fn *type, void *ctx,
+                           struct module *module, struct target_tree *out, size_t *at);
+
+/* ---- the program ---- */
+
+enum insn_op {
+    I_NUMBER,
+    I_TEXT,
+    I_VARIABLE,
+    I_ADDRESS_OF_STATIC,
+    I_REGISTER,
+    I_MEMBER,
+    I_VIRTUAL_BASE,
+    I_FOLLOW,
+    I_ADDRESS,
+    I_INDEX,
+    I_SLICE,
+    I_CONVERT,
+    I_NEGATE,
+    I_BIT_NOT,
+    I_NOT,
+    I_BINARY,
+    I_POINTER_STEP,
+    I_POINTER_DIFFERENCE,
+    I_COMPARE_TEXT,
+    I_TRUTH,
+    I_JUMP,
+    I_JUMP_IF,
+    I_JUMP_UNLESS,
+    I_LENGTH,
+    I_CAPACITY,
+    I_POP
+};
+
+struct insn {
+    uint8_t op;
+    uint8_t sub;             /* enum target_op of I_BINARY, I_COMPARE_TEXT; flags of I_SLICE */
+    const struct type *type; /* of the result; of I_BINARY: what it computes in */
+    union {
+        uint64_t u;
+        double f;
+        const char *text;
+        const struct member *member;
+        const struct dwarf_expression *location;
+        const struct shape *shape;
+    };
+    uint64_t n;              /* a length, a stride, an address, a jump's goal */
+    const uint8_t *constant; /* I_VARIABLE: its bytes, where it is a constant */
+    struct loaded *loaded;
+};
+
+struct target_expr {
+    struct insn *code;
+    size_t count, cap;
+    const struct type *type;
+    const char *unavailable;
+    struct arena arena;
+};
+
+/* ---- numbers ---- */
+
+struct number {
+    bool is_float;
+    __int128 i;
+    long double f;
+};
+
+/* `plain` is a number's type. False: a format that is not known here. */
+bool number_load(const struct type *plain, const uint8_t *bytes, struct number *out);
+void number_store(const struct type *plain, const struct number *number, uint8_t out[static 16]);
+struct number number_fit(const struct type *plain, struct number number);
+
+/* In the type `plain`, to which both have been converted. False: no answer, with *why. */
+bool number_binary(enum target_op op, const struct type *plain, struct number a, struct number b,
+                   struct number *out, const char **why);
+
+/* C's integer promotion, and the usual arithmetic conversions. Go: the wider of the two. */
+const struct type *number_promoted(const struct type *plain);
+const struct type *number_common(const struct type *a, const struct type *b);
+
+/* ---- operands ---- */
+
+/* The operand's bytes, `size` of them from `offset` on, all there. OUTCOME_FAILED: evaluation->why.
+ */
+enum outcome operand_read(struct evaluation *evaluation, const struct operand *operand,
+                          uint64_t offset, void *out, size_t size);
+enum outcome operand_number(struct evaluation *evaluation, const struct operand *operand,
+                            struct number *out);
+struct operand operand_of_number(const struct type *type, struct number number);
+struct operand operand_in_memory(const struct type *type, uint64_t address);
+enum outcome evaluation_fail(struct evaluation *evaluation, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* A text: char arrays and pointers, shaped strings, literals. `len` is that of the whole text;
+ * `bytes` are at most `max` of it, in the evaluation's arena. False (or again): not one. */
+enum outcome operand_text(struct evaluation *evaluation, const struct operand *operand, size_t max,
+                          const char **bytes, size_t *n, uint64_t *len);
+bool operand_is_text(struct evaluation *evaluation, const struct type *plain, struct shape *shape);
+
+/* The elements behind a shaped list or text: where, and how many. */
+enum outcome shape_elements(struct evaluation *evaluation, const struct operand *operand,
+                            const struct shape *shape, uint64_t *address, uint64_t *count);
+
+bool text_is_zero(const uint8_t *bytes, unsigned width);
+void text_add_utf8(struct buffer *out, uint32_t c);
+
+/* Up to the terminating NUL, `max` characters of `width` bytes at most, into the evaluation's
+ * arena. Reads in steps, so a string at the end of a page is read up to it. */
+enum outcome text_terminated(struct evaluation *evaluation, uint64_t address, unsigned width,
+                             size_t max, uint8_t **out, size_t *count, bool *ended);
+
+/* Is there a NUL? For a string that is exactly as long as the limit. */
+bool text_ends_there(struct evaluation *evaluation, uint64_t address, unsigned width);

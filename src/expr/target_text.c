@@ -1,0 +1,132 @@
+/* Texts of the target: up to a NUL, or as long as their owner says. */
+#include "expr/target_parts.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Wide characters become UTF-8; what is no character becomes U+FFFD. */
+void text_add_utf8(struct buffer *out, uint32_t c) {
+    if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+        c = 0xfffd;
+    if (c < 0x80) {
+        buffer_putc(out, (char)c);
+    } else if (c < 0x800) {
+        buffer_putc(out, (char)(0xc0 | c >> 6));
+        buffer_putc(out, (char)(0x80 | (c & 0x3f)));
+    } else if (c < 0x10000) {
+        buffer_putc(out, (char)(0xe0 | c >> 12));
+        buffer_putc(out, (char)(0x80 | (c >> 6 & 0x3f)));
+        buffer_putc(out, (char)(0x80 | (c & 0x3f)));
+    } else {
+        buffer_putc(out, (char)(0xf0 | c >> 18));
+        buffer_putc(out, (char)(0x80 | (c >> 12 & 0x3f)));
+        buffer_putc(out, (char)(0x80 | (c >> 6 & 0x3f)));
+        buffer_putc(out, (char)(0x80 | (c & 0x3f)));
+    }
+}
+
+bool text_is_zero(const uint8_t *bytes, unsigned width) {
+    for (unsigned i = 0; i < width; i++)
+        if (bytes[i])
+            return false;
+    return true;
+}
+
+#define STRING_STEP 64 /* bytes of a C string that are wanted at a time */
+
+enum outcome text_terminated(struct evaluation *evaluation, uint64_t address, unsigned width,
+                             size_t max, uint8_t **out, size_t *count, bool *ended) {
+    uint8_t *bytes = arena_alloc(evaluation->scratch, (max + 1) * width + STRING_STEP);
+    size_t have = 0, most = max * width;
+    *out = bytes;
+    *count = 0;
+    *ended = false;
+    if (!bytes)
+        return evaluation_fail(evaluation, "it takes more memory than one hit may");
+    while (have < most) {
+        size_t to_step = STRING_STEP - (address + have) % STRING_STEP;
+        size_t step = to_step % width ? width : to_step;
+        step = step > most - have ? most - have : step;
+        switch (memory_read(evaluation->frame->memory, address + have, bytes + have, step)) {
+        case MEMORY_AGAIN:
+            evaluation->again = true;
+            memory_want(evaluation->frame->memory, address + have,
+                        most - have < 256 ? most - have : 256);
+            return OUTCOME_AGAIN;
+        case MEMORY_FAULT:
+            return evaluation_fail(evaluation, "cannot read memory at 0x%" PRIx64, address + have);
+        default: break;
+        }
+        for (size_t i = 0; i + width <= step; i += width)
+            if (text_is_zero(bytes + have + i, width)) {
+                *count = (have + i) / width;
+                *ended = true;
+                return OUTCOME_OK;
+            }
+        have += step;
+    }
+    *count = have / width;
+    return OUTCOME_OK;
+}
+
+bool text_ends_there(struct evaluation *evaluation, uint64_t address, unsigned width) {
+    uint8_t bytes[4] = {1, 1, 1, 1};
+    bool again = evaluation->again;
+    enum memory_result result = memory_read(evaluation->frame->memory, address, bytes, width);
+    if (result == MEMORY_AGAIN)
+        evaluation->again = true;
+    else
+        evaluation->again = again;
+    return result == MEMORY_OK && text_is_zero(bytes, width);
+}
+
+bool operand_is_text(struct evaluation *evaluation, const struct type *plain, struct shape *shape) {
+    struct loaded *loaded = evaluation->frame->loaded;
+    struct module *module = loaded ? loaded->module : evaluation->frame->space->list[0].module;
+    return type_is_composite(plain) && evaluation->shape &&
+           evaluation->shape(module, plain, shape) && shape->kind == SHAPE_TEXT;
+}
+
+enum outcome operand_text(struct evaluation *evaluation, const struct operand *operand, size_t max,
+                          const char **bytes, size_t *n, uint64_t *len) {
+    const struct type *plain = type_plain(operand->type);
+    struct shape shape;
+    uint64_t address;
+    if (operand->has_text) {
+        *bytes = (const char *)operand->bytes;
+        *len = *n = operand->size;
+        return OUTCOME_OK;
+    }
+    if (operand_is_text(evaluation, plain, &shape)) {
+        enum outcome outcome = shape_elements(evaluation, operand, &shape, &address, len);
+        if (outcome != OUTCOME_OK)
+            return outcome;
+        *n = *len < max ? (size_t)*len : max;
+        char *copy = arena_alloc(evaluation->scratch, *n + 1);
+        struct operand first = operand_in_memory(shape.element, address);
+        *bytes = copy;
+        if (!copy)
+            return evaluation_fail(evaluation, "it takes more memory than one hit may");
+        return operand_read(evaluation, &first, 0, copy, *n);
+    }
+    struct number number;
+    uint8_t *copy;
+    bool ended;
+    if (plain->kind == TYPE_ARRAY) {
+        *n = plain->count < max ? (size_t)plain->count : max;
+        copy = arena_alloc(evaluation->scratch, *n + 1);
+        *bytes = (const char *)copy;
+        enum outcome outcome = copy ? operand_read(evaluation, operand, 0, copy, *n)
+                                    : evaluation_fail(evaluation, "out of memory");
+        *len = *n = outcome == OUTCOME_OK ? strnlen(*bytes, *n) : 0;
+        return outcome;
+    }
+    enum outcome outcome = operand_number(evaluation, operand, &number);
+    if (outcome == OUTCOME_OK && !number.i)
+        return evaluation_fail(evaluation, "a null pointer is followed");
+    if (outcome == OUTCOME_OK)
+        outcome = text_terminated(evaluation, (uint64_t)number.i, 1, max, &copy, n, &ended);
+    *len = outcome == OUTCOME_OK ? *n + !ended : 0;
+    *bytes = outcome == OUTCOME_OK ? (const char *)copy : "";
+    return outcome;
+}

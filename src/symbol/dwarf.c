@@ -1,0 +1,302 @@
+#include "symbol/dwarf.h"
+
+#include "base/text.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the object file interface: sections as libelf inflates them, when they are asked for ---- */
+
+#ifdef DW_LIBDWARF_VERSION /* 0.2 and newer */
+typedef Dwarf_Obj_Access_Section_a section_info;
+typedef Dwarf_Obj_Access_Methods_a methods;
+typedef Dwarf_Obj_Access_Interface_a interface;
+typedef Dwarf_Unsigned section_index;
+typedef Dwarf_Small byte_order;
+#define FIELD(name) as_##name
+#define METHOD(name) om_##name
+#else
+typedef Dwarf_Obj_Access_Section section_info;
+typedef Dwarf_Obj_Access_Methods methods;
+typedef Dwarf_Obj_Access_Interface interface;
+typedef Dwarf_Half section_index;
+typedef Dwarf_Endianness byte_order;
+#define FIELD(name) name
+#define METHOD(name) name
+#endif
+
+struct dwarf_object {
+    interface access;
+    char (*names)[64]; /* .zdebug_info is told as .debug_info */
+};
+
+static struct elf_section *section_at(void *object, section_index i) {
+    struct elf_file *elf = ((struct dwarf *)object)->elf;
+    return i < elf->section_count ? &elf->sections[i] : NULL;
+}
+
+static const char *plain_name(struct dwarf *dwarf, const struct elf_section *section) {
+    char *name = dwarf->object->names[section - dwarf->elf->sections];
+    if (strncmp(section->name, ".zdebug_", 8))
+        return section->name;
+    snprintf(name, sizeof *dwarf->object->names, ".%s", section->name + 2);
+    return name;
+}
+
+static int section_get(void *object, section_index i, section_info *out, int *error) {
+    struct elf_section *section = section_at(object, i);
+    struct dwarf *dwarf = object;
+    if (!section)
+        return DW_DLV_NO_ENTRY;
+    (void)error;
+    memset(out, 0, sizeof *out);
+    out->FIELD(name) = plain_name(dwarf, section);
+    out->FIELD(type) = section->type;
+    out->FIELD(addr) = section->address;
+    out->FIELD(size) = elf_section_full_size(dwarf->elf, section);
+    out->FIELD(link) = section->link;
+    out->FIELD(info) = section->info;
+    out->FIELD(entrysize) = section->entry_size;
+    return DW_DLV_OK;
+}
+
+static int section_load(void *object, section_index i, Dwarf_Small **data, int *error) {
+    struct elf_section *section = section_at(object, i);
+    const uint8_t *bytes =
+        section ? elf_section_data(((struct dwarf *)object)->elf, section, NULL) : NULL;
+    *error = DW_DLE_ELF_GETSHDR_ERROR;
+    *data = (Dwarf_Small *)bytes;
+    return bytes ? DW_DLV_OK : DW_DLV_ERROR;
+}
+
+static byte_order order_get(void *object) {
+    return ((struct dwarf *)object)->elf->big_endian ? 0 /* DW_END_big - 1 */ : DW_END_little;
+}
+
+static Dwarf_Small word_size(void *object) {
+    return ((struct dwarf *)object)->elf->is64 ? 8 : 4;
+}
+
+static Dwarf_Unsigned section_count(void *object) {
+    return ((struct dwarf *)object)->elf->section_count;
+}
+
+#ifdef DW_LIBDWARF_VERSION
+static Dwarf_Unsigned file_size(void *object) {
+    Dwarf_Unsigned size = 0;
+    struct elf_file *elf = ((struct dwarf *)object)->elf;
+    for (size_t i = 0; i < elf->section_count; i++)
+        size += elf_section_full_size(elf, &elf->sections[i]);
+    return size;
+}
+#endif
+
+static const methods access_methods = {
+    .METHOD(get_section_info) = section_get,
+    .METHOD(get_byte_order) = order_get,
+    .METHOD(get_length_size) = word_size,
+    .METHOD(get_pointer_size) = word_size,
+    .METHOD(get_section_count) = section_count,
+    .METHOD(load_section) = section_load,
+#ifdef DW_LIBDWARF_VERSION
+    .METHOD(get_filesize) = file_size,
+#endif
+};
+
+static bool has_debug_info(struct elf_file *elf) {
+    static const char *const names[] = {".debug_info", ".zdebug_info", ".debug_info.dwo"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct elf_section *section = elf_section_named(elf, names[i]);
+        if (section && section->type != 8 /* SHT_NOBITS */ && section->size)
+            return true;
+    }
+    return false;
+}
+
+static struct error *open_any(struct elf_file *elf, struct dwarf *main, struct dwarf **out) {
+    struct dwarf *dwarf = calloc(1, sizeof *dwarf);
+    struct dwarf_object *object = calloc(1, sizeof *object);
+    if (!dwarf || !object) {
+        free(dwarf);
+        free(object);
+        return error_no_memory();
+    }
+    /* We free what we are given: libdwarf need not keep a tree of all of it as well. */
+    dwarf_set_de_alloc_flag(0);
+    *dwarf = (struct dwarf){.elf = elf, .main = main, .object = object};
+    object->names = calloc(elf->section_count + 1, sizeof *object->names);
+#ifdef DW_LIBDWARF_VERSION
+    object->access = (interface){.ai_object = dwarf, .ai_methods = &access_methods};
+#else
+    object->access = (interface){.object = dwarf, .methods = &access_methods};
+#endif
+    Dwarf_Error error = NULL;
+    bool fine =
+        object->names && dwarf_fine(dwarf,
+                                    dwarf_object_init_b(&object->access, NULL, NULL,
+                                                        DW_GROUPNUMBER_ANY, &dwarf->dbg, &error),
+                                    &error);
+    if (fine && main)
+        dwarf_fine(dwarf, dwarf_set_tied_dbg(dwarf->dbg, main->dbg, &error), &error);
+    if (!fine) {
+        struct error *made = error_new(ERROR_RUN, "%s: its debug info cannot be read: %s",
+                                       elf->path, dwarf->trouble);
+        dwarf_close(dwarf);
+        return made;
+    }
+    *out = dwarf;
+    return NULL;
+}
+
+struct error *dwarf_open(struct elf_file *elf, struct dwarf *main, struct dwarf **out) {
+    *out = NULL;
+    return has_debug_info(elf) ? open_any(elf, main, out) : NULL;
+}
+
+struct error *dwarf_open_frames(struct elf_file *elf, struct dwarf **out) {
+    *out = NULL;
+    return open_any(elf, NULL, out);
+}
+
+void dwarf_close(struct dwarf *dwarf) {
+    if (!dwarf)
+        return;
+#ifdef DW_LIBDWARF_VERSION
+    if (dwarf->dbg)
+        dwarf_object_finish(dwarf->dbg);
+#else
+    Dwarf_Error error = NULL;
+    if (dwarf->dbg)
+        dwarf_object_finish(dwarf->dbg, &error);
+#endif
+    if (dwarf->object)
+        free(dwarf->object->names);
+    free(dwarf->object);
+    free(dwarf);
+}
+
+bool dwarf_fine(struct dwarf *dwarf, int result, Dwarf_Error *error) {
+    if (result == DW_DLV_ERROR && *error) {
+        if (!*dwarf->trouble)
+            snprintf(dwarf->trouble, sizeof dwarf->trouble, "%s", dwarf_errmsg(*error));
+        dwarf_dealloc_error(dwarf->dbg, *error);
+        *error = NULL;
+    }
+    return result == DW_DLV_OK;
+}
+
+/* ---- ranges ---- */
+
+static bool add_range(struct range **ranges, size_t *count, size_t *cap, uint64_t low,
+                      uint64_t high) {
+    if (low >= high || *count >= RANGES_MAX)
+        return low >= high; /* an empty one says nothing */
+    struct range *range = ARRAY_ADD(*ranges, *count, *cap);
+    if (range)
+        *range = (struct range){low, high};
+    return range;
+}
+
+/* DWARF 5, section 2.17.3; libdwarf has added bases and looked addresses up. */
+static void new_ranges(struct die die, Dwarf_Attribute attribute, Dwarf_Half form, uint64_t at,
+                       struct range **ranges, size_t *count, size_t *cap) {
+    Dwarf_Rnglists_Head head;
+    Dwarf_Unsigned entries, offset, raw1, raw2, low, high;
+    Dwarf_Bool missing;
+    Dwarf_Error error = NULL;
+    unsigned length, code;
+    if (!dwarf_fine(
+            die.dwarf,
+            dwarf_rnglists_get_rle_head(attribute, form, at, &head, &entries, &offset, &error),
+            &error))
+        return;
+    for (Dwarf_Unsigned i = 0; i < entries && i < RANGES_MAX; i++) {
+        if (!dwarf_fine(die.dwarf,
+                        dwarf_get_rnglists_entry_fields_a(head, i, &length, &code, &raw1, &raw2,
+                                                          &missing, &low, &high, &error),
+                        &error) ||
+            missing || code == DW_RLE_end_of_list || code == DW_RLE_base_address ||
+            code == DW_RLE_base_addressx)
+            continue;
+        if (!add_range(ranges, count, cap, low, high))
+            break;
+    }
+    dwarf_dealloc_rnglists_head(head);
+}
+
+static void old_ranges(struct die die, uint64_t offset, uint64_t base, struct range **ranges,
+                       size_t *count, size_t *cap) {
+    Dwarf_Ranges *list;
+    Dwarf_Signed n;
+    Dwarf_Unsigned bytes;
+    Dwarf_Off real;
+    Dwarf_Error error = NULL;
+    if (!dwarf_fine(
+            die.dwarf,
+            dwarf_get_ranges_b(die.dwarf->dbg, offset, die.raw, &real, &list, &n, &bytes, &error),
+            &error))
+        return;
+    for (Dwarf_Signed i = 0; i < n && list[i].dwr_type != DW_RANGES_END; i++) {
+        if (list[i].dwr_type == DW_RANGES_ADDRESS_SELECTION)
+            base = list[i].dwr_addr2;
+        else if (!add_range(ranges, count, cap, base + list[i].dwr_addr1, base + list[i].dwr_addr2))
+            break;
+    }
+#ifdef DW_LIBDWARF_VERSION
+    dwarf_dealloc_ranges(die.dwarf->dbg, list, n);
+#else
+    dwarf_ranges_dealloc(die.dwarf->dbg, list, n);
+#endif
+}
+
+static bool listed_ranges(struct die die, uint64_t base, struct range **ranges, size_t *count,
+                          size_t *cap) {
+    Dwarf_Attribute attribute;
+    Dwarf_Half form = 0, version = 0, offset_size = 0;
+    Dwarf_Unsigned at = 0;
+    Dwarf_Off offset = 0;
+    Dwarf_Error error = NULL;
+    if (!dwarf_fine(die.dwarf, dwarf_attr(die.raw, DW_AT_ranges, &attribute, &error), &error))
+        return false;
+    dwarf_get_version_of_die(die.raw, &version, &offset_size);
+    dwarf_fine(die.dwarf, dwarf_whatform(attribute, &form, &error), &error);
+    bool there = true;
+    if (form == DW_FORM_rnglistx) {
+        there = dwarf_fine(die.dwarf, dwarf_formudata(attribute, &at, &error), &error);
+    } else if ((there = dwarf_fine(die.dwarf, dwarf_global_formref(attribute, &offset, &error),
+                                   &error))) {
+        at = offset;
+    } else {
+        there = dwarf_fine(die.dwarf, dwarf_formudata(attribute, &at, &error), &error);
+    }
+    if (there && version >= 5)
+        new_ranges(die, attribute, form, at, ranges, count, cap);
+    else if (there)
+        old_ranges(die, at, base, ranges, count, cap);
+    dwarf_dealloc_attribute(attribute);
+    return there;
+}
+
+bool die_ranges(struct die die, uint64_t base, struct range **ranges, size_t *count, size_t *cap) {
+    Dwarf_Addr high;
+    Dwarf_Half form;
+    enum Dwarf_Form_Class class;
+    Dwarf_Error error = NULL;
+    uint64_t low;
+    size_t before = *count;
+    if (listed_ranges(die, base, ranges, count, cap))
+        return *count > before;
+    if (!die_address(die, DW_AT_low_pc, &low))
+        return false;
+    if (!dwarf_fine(die.dwarf, dwarf_highpc_b(die.raw, &high, &form, &class, &error), &error))
+        return false;
+    return add_range(ranges, count, cap, low, class == DW_FORM_CLASS_ADDRESS ? high : low + high) &&
+           *count > before;
+}
+
+bool ranges_contain(const struct range *ranges, size_t count, uint64_t pc) {
+    for (size_t i = 0; i < count; i++)
+        if (pc >= ranges[i].low && pc < ranges[i].high)
+            return true;
+    return false;
+}

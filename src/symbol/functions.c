@@ -1,0 +1,404 @@
+#include "symbol/functions.h"
+
+#include "base/text.h"
+#include "symbol/names.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define DEPTH 128
+#define FUNCTIONS_MAX 4000000
+
+struct function_list {
+    struct function **list;
+    size_t count, cap;
+};
+
+static struct die root_of(struct unit *unit) {
+    struct die die = {0};
+    die_at((struct die_place){unit->dwarf, unit->die, unit->types && unit->version < 5}, &die);
+    return die;
+}
+
+/* "ns::C::f" for an entry; looked up in the index of its unit. */
+static const char *qualified(struct module *module, struct die die) {
+    struct die from;
+    const char *plain = die_name(die);
+    struct buffer out = BUFFER_INIT(4096);
+    if (!plain || !die_inherited(die, DW_AT_name, &from))
+        return plain ? plain : "";
+    struct unit *unit = unit_of(from);
+    const struct names *names = unit ? unit_names(unit) : NULL;
+    uintptr_t index = names ? (uintptr_t)map_get(&names->by_offset, die_key(die_place(from))) : 0;
+    die_free(&from);
+    if (!index || !names->list[index - 1].parent)
+        return plain;
+    name_qualified(names, &names->list[index - 1], &out);
+    const char *text = out.data && !out.failed ? arena_strdup(&module->arena, out.data) : NULL;
+    buffer_free(&out);
+    return text ? text : plain;
+}
+
+static void read_entry(struct die die, const struct range *ranges, size_t count, uint64_t *entry) {
+    *entry = count ? ranges[0].low : 0;
+    die_address(die, DW_AT_entry_pc, entry);
+    if (!die_address(die, DW_AT_low_pc, entry) && !ranges_contain(ranges, count, *entry) && count)
+        *entry = ranges[0].low;
+}
+
+static void add_function(struct unit *unit, struct die die, struct function_list *list) {
+    struct function *function = ARENA_NEW(&unit->module->arena, struct function);
+    struct die from;
+    uint64_t line = 0;
+    if (!function || list->count >= FUNCTIONS_MAX)
+        return;
+    function->unit = unit->skeleton ? unit->skeleton : unit;
+    function->place = die_place(die);
+    if (!die_ranges(die, function->unit->base, &function->ranges, &function->range_count,
+                    &function->range_cap))
+        return;
+    read_entry(die, function->ranges, function->range_count, &function->entry);
+    if (!function->entry) { /* dropped by the linker */
+        free(function->ranges);
+        return;
+    }
+    function->name = qualified(unit->module, die);
+    function->linkage = die_string(die, DW_AT_linkage_name);
+    if (!function->linkage && die_inherited(die, DW_AT_linkage_name, &from)) {
+        function->linkage = die_string(from, DW_AT_linkage_name);
+        die_free(&from);
+    }
+    if (die_inherited(die, DW_AT_decl_line, &from)) {
+        die_unsigned(from, DW_AT_decl_line, &line);
+        die_free(&from);
+    }
+    function->line = (unsigned)line;
+    struct function **slot = ARRAY_ADD(list->list, list->count, list->cap);
+    if (slot)
+        *slot = function;
+    else
+        free(function->ranges);
+}
+
+/* Functions may stand in namespaces, classes, and (lambdas, nested ones) in functions. */
+static void walk(struct unit *unit, struct die parent, struct function_list *list, int depth) {
+    struct die die;
+    if (depth > DEPTH || !die_child(parent, &die))
+        return;
+    do {
+        switch (die_tag(die)) {
+        case DW_TAG_subprogram:
+            if (die_has(die, DW_AT_low_pc) || die_has(die, DW_AT_ranges))
+                add_function(unit, die, list);
+            walk(unit, die, list, depth + 1);
+            break;
+        case DW_TAG_namespace:
+        case DW_TAG_module:
+        case DW_TAG_structure_type:
+        case DW_TAG_class_type:
+        case DW_TAG_union_type:
+        case DW_TAG_lexical_block: walk(unit, die, list, depth + 1); break;
+        default: break;
+        }
+    } while (die_step(&die));
+}
+
+static int by_entry(const void *a, const void *b) {
+    const struct function *x = *(struct function *const *)a, *y = *(struct function *const *)b;
+    return x->entry < y->entry ? -1 : x->entry > y->entry;
+}
+
+struct function **unit_functions(struct unit *unit, size_t *count) {
+    unit = unit_entries(unit);
+    if (!unit->functions_read) {
+        struct function_list list = {0};
+        struct die root = root_of(unit);
+        unit->functions_read = true;
+        if (root.raw)
+            walk(unit, root, &list, 0);
+        die_free(&root);
+        unit->functions = list.list;
+        unit->function_count = list.count;
+        if (list.count)
+            qsort(list.list, list.count, sizeof *list.list, by_entry);
+    }
+    *count = unit->function_count;
+    return unit->functions;
+}
+
+struct function *function_at(struct module *module, uint64_t pc) {
+    struct unit *unit = unit_at(module, pc);
+    size_t count = 0;
+    struct function **list = unit ? unit_functions(unit, &count) : NULL;
+    struct function *best = NULL;
+    for (size_t i = 0; i < count; i++) /* a nested one comes after its host */
+        if (ranges_contain(list[i]->ranges, list[i]->range_count, pc))
+            best = list[i];
+    return best;
+}
+
+struct function *function_of_entry(struct unit *unit, uint64_t die_offset) {
+    size_t count;
+    struct function **list = unit_functions(unit, &count);
+    for (size_t i = 0; i < count; i++)
+        if (list[i]->place.offset == die_offset)
+            return list[i];
+    return NULL;
+}
+
+/* ---- scopes ---- */
+
+struct builder {
+    struct module *module;
+    uint64_t base;
+};
+
+static bool has_variable(const struct scope *scope, struct die_place origin) {
+    struct die die, from;
+    bool found = false;
+    for (size_t i = 0; i < scope->variable_count && !found; i++) {
+        if (!die_at(scope->variables[i].place, &die))
+            continue;
+        if (die_ref(die, DW_AT_abstract_origin, &from)) {
+            found = die_place(from).offset == origin.offset && from.dwarf == origin.dwarf;
+            die_free(&from);
+        }
+        die_free(&die);
+    }
+    return found;
+}
+
+static void add_variable(struct scope *scope, struct die die, unsigned tag) {
+    struct die from;
+    uint64_t line = 0;
+    const char *name = die_name(die);
+    struct variable *variable =
+        name ? ARRAY_ADD(scope->variables, scope->variable_count, scope->variable_cap) : NULL;
+    if (!variable)
+        return;
+    if (die_inherited(die, DW_AT_decl_line, &from)) {
+        die_unsigned(from, DW_AT_decl_line, &line);
+        die_free(&from);
+    }
+    *variable = (struct variable){.name = name,
+                                  .place = die_place(die),
+                                  .parameter = tag == DW_TAG_formal_parameter,
+                                  .declaration = die_flag(die, DW_AT_declaration),
+                                  .line = (unsigned)line};
+}
+
+/* Variables of which a copy of the function kept nothing stand in its abstract instance alone. */
+static void inherit(struct scope *scope, struct die die) {
+    struct die origin, child;
+    if (!die_ref(die, DW_AT_abstract_origin, &origin))
+        return;
+    if (die_child(origin, &child)) {
+        do {
+            unsigned tag = die_tag(child);
+            if ((tag == DW_TAG_variable || tag == DW_TAG_formal_parameter) &&
+                !has_variable(scope, die_place(child)))
+                add_variable(scope, child, tag);
+        } while (die_step(&child));
+    }
+    die_free(&origin);
+}
+
+static void fill(struct builder *builder, struct scope *scope, struct die die, int depth);
+
+static void add_scope(struct builder *builder, struct scope *parent, struct die die, unsigned tag,
+                      int depth) {
+    struct scope *scope = ARENA_NEW(&builder->module->arena, struct scope);
+    struct scope **slot =
+        scope ? ARRAY_ADD(parent->children, parent->child_count, parent->child_cap) : NULL;
+    uint64_t number = 0;
+    if (!slot)
+        return;
+    *slot = scope;
+    scope->kind = tag == DW_TAG_inlined_subroutine ? SCOPE_INLINED : SCOPE_BLOCK;
+    scope->parent = parent;
+    scope->place = die_place(die);
+    die_ranges(die, builder->base, &scope->ranges, &scope->range_count, &scope->range_cap);
+    if (scope->kind == SCOPE_INLINED) {
+        scope->name = qualified(builder->module, die);
+        die_unsigned(die, DW_AT_call_file, &number);
+        scope->call_file = (unsigned)number;
+        number = 0;
+        die_unsigned(die, DW_AT_call_line, &number);
+        scope->call_line = (unsigned)number;
+    }
+    fill(builder, scope, die, depth + 1);
+}
+
+static void fill(struct builder *builder, struct scope *scope, struct die die, int depth) {
+    struct die child;
+    if (depth > DEPTH)
+        return;
+    if (die_child(die, &child)) {
+        do {
+            unsigned tag = die_tag(child);
+            if (tag == DW_TAG_variable || tag == DW_TAG_formal_parameter)
+                add_variable(scope, child, tag);
+            else if (tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine)
+                add_scope(builder, scope, child, tag, depth);
+        } while (die_step(&child));
+    }
+    if (scope->kind != SCOPE_BLOCK || die_has(die, DW_AT_abstract_origin))
+        inherit(scope, die);
+}
+
+struct scope *function_scope(struct function *function) {
+    struct die die;
+    struct builder builder = {function->unit->module, function->unit->base};
+    if (function->scope)
+        return function->scope;
+    struct scope *scope = ARENA_NEW(&builder.module->arena, struct scope);
+    if (!scope)
+        return NULL;
+    function->scope = scope;
+    scope->kind = SCOPE_FUNCTION;
+    scope->place = function->place;
+    scope->name = function->name;
+    if (die_at(function->place, &die)) {
+        fill(&builder, scope, die, 0);
+        die_free(&die);
+    }
+    return scope;
+}
+
+struct scope *scope_at(struct function *function, uint64_t pc) {
+    struct scope *scope = function_scope(function), *inner = scope;
+    while (inner) {
+        scope = inner;
+        inner = NULL;
+        for (size_t i = 0; i < scope->child_count; i++) {
+            struct scope *child = scope->children[i];
+            /* A block without code of its own is as wide as its parent. */
+            bool wide = !child->range_count && child->kind == SCOPE_BLOCK && false;
+            if (wide || ranges_contain(child->ranges, child->range_count, pc))
+                inner = child;
+        }
+    }
+    return scope;
+}
+
+static void free_scope(struct scope *scope) {
+    if (!scope)
+        return;
+    for (size_t i = 0; i < scope->child_count; i++)
+        free_scope(scope->children[i]);
+    free(scope->children);
+    free(scope->ranges);
+    free(scope->variables);
+}
+
+void function_free(struct function *function) {
+    free_scope(function->scope);
+    free(function->ranges);
+}
+
+const struct variable *variable_named(struct scope *innermost, const char *name, size_t n,
+                                      unsigned line) {
+    for (struct scope *scope = innermost; scope; scope = scope->parent) {
+        const struct variable *found = NULL;
+        for (size_t i = 0; i < scope->variable_count; i++) {
+            const struct variable *v = &scope->variables[i];
+            bool seen = !line || v->parameter || !v->line || v->line < line;
+            if (seen && !strncmp(v->name, name, n) && !v->name[n])
+                found = v; /* the last one of a block wins, as in Go's redeclarations */
+        }
+        if (found)
+            return found;
+        if (scope->kind == SCOPE_INLINED) /* the caller's names are not those of the callee */
+            return NULL;
+    }
+    return NULL;
+}
+
+const char *variable_name(struct scope *innermost, size_t i) {
+    for (struct scope *scope = innermost; scope; scope = scope->parent) {
+        if (i < scope->variable_count)
+            return scope->variables[i].name;
+        i -= scope->variable_count;
+        if (scope->kind == SCOPE_INLINED)
+            return NULL;
+    }
+    return NULL;
+}
+
+/* ---- inlined copies ---- */
+
+struct instance_search {
+    struct die_place origin;
+    struct instance *out;
+    size_t max, count;
+    struct function *host;
+};
+
+static void find_instances(struct scope *scope, struct instance_search *search) {
+    struct die die, origin;
+    if (scope->kind == SCOPE_INLINED && scope->range_count && die_at(scope->place, &die)) {
+        if (die_ref(die, DW_AT_abstract_origin, &origin)) {
+            struct die_place place = die_place(origin);
+            if (place.dwarf == search->origin.dwarf && place.offset == search->origin.offset) {
+                struct instance found = {search->origin, scope->place, 0, search->host};
+                read_entry(die, scope->ranges, scope->range_count, &found.entry);
+                if (search->count < search->max)
+                    search->out[search->count] = found;
+                search->count++;
+            }
+            die_free(&origin);
+        }
+        die_free(&die);
+    }
+    for (size_t i = 0; i < scope->child_count; i++)
+        find_instances(scope->children[i], search);
+}
+
+size_t unit_instances(struct unit *unit, struct die_place origin, struct instance *out,
+                      size_t max) {
+    struct instance_search search = {.origin = origin, .out = out, .max = max};
+    size_t count;
+    struct function **list = unit_functions(unit, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct scope *scope = function_scope(list[i]);
+        search.host = list[i];
+        if (scope)
+            find_instances(scope, &search);
+    }
+    return search.count;
+}
+
+/* ---- after the prologue ---- */
+
+static const struct range *range_with(const struct function *function, uint64_t pc) {
+    for (size_t i = 0; i < function->range_count; i++)
+        if (pc >= function->ranges[i].low && pc < function->ranges[i].high)
+            return &function->ranges[i];
+    return NULL;
+}
+
+static uint64_t marked_end(const struct lines *lines, const struct range *range) {
+    for (size_t i = 0; lines && i < lines->count; i++) {
+        const struct line_row *row = &lines->rows[i];
+        if (row->prologue_end && row->address >= range->low && row->address < range->high)
+            return row->address;
+    }
+    return 0;
+}
+
+/* gdb: the line table's own mark is believed of clang alone (gcc writes none); optimised code with
+ * location lists is right from its entry on; else the prologue ends where the second line begins.
+ * Go marks the end of its prologues, and its entry is executed twice when the stack grows. */
+uint64_t function_start(struct function *function) {
+    struct unit *unit = function->unit;
+    const struct lines *lines = unit_lines(unit);
+    const struct range *range = range_with(function, function->entry);
+    uint64_t marked = range ? marked_end(lines, range) : 0;
+    bool clang = strstr(unit->producer, "clang") || strstr(unit_entries(unit)->producer, "clang");
+    if (!range || !lines)
+        return function->entry;
+    if (marked && (clang || unit_is_go(unit) || unit->language == DW_LANG_Rust))
+        return marked;
+    if (unit_is_optimised(unit))
+        return function->entry;
+    return line_next(lines, function->entry, range->high);
+}

@@ -1,0 +1,475 @@
+#include "symbol/locate.h"
+
+#include "base/text.h"
+#include "symbol/demangle.h"
+#include "symbol/match.h"
+#include "symbol/names.h"
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PLACES_MAX 100000
+#define INSTANCES_MAX 4096
+#define CODE_MAX ((size_t)16 << 20) /* bytes of one function that are searched for its returns */
+
+struct search {
+    struct loaded *loaded;
+    const struct place_query *query;
+    struct place_list *out;
+    struct name_pattern pattern;
+    size_t functions; /* that were found, with or without a place */
+};
+
+/* ---- collecting ---- */
+
+static void add_place(struct search *search, uint64_t address, const char *function, bool inlined) {
+    struct place_list *out = search->out;
+    struct module *module = search->loaded->module;
+    struct code_place *place =
+        out->count < PLACES_MAX ? ARRAY_ADD(out->list, out->count, out->cap) : NULL;
+    if (!place)
+        return;
+    struct unit *unit = unit_at(module, address);
+    const struct lines *lines = unit ? unit_lines(unit) : NULL;
+    const struct line_row *row = line_at(lines, address);
+    *place = (struct code_place){.loaded = search->loaded,
+                                 .address = address + search->loaded->bias,
+                                 .function = function,
+                                 .file = row ? line_file(lines, row) : "",
+                                 .line = row ? row->line : 0,
+                                 .inlined = inlined};
+}
+
+static void add_returns(struct search *search, const struct range *ranges, size_t count,
+                        const char *name, bool thumb) {
+    const struct arch *arch = search->loaded->module->elf->arch;
+    for (size_t i = 0; arch && i < count; i++) {
+        size_t size = ranges[i].high - ranges[i].low, offsets[256], tails = 0;
+        uint8_t *code = size <= CODE_MAX ? malloc(size + 1) : NULL;
+        if (!code)
+            continue;
+        size = elf_read(search->loaded->module->elf, ranges[i].low, code, size);
+        size_t n = arch->returns(code, size, ranges[i].low, thumb, offsets, 256, &tails);
+        search->out->tail_calls += (unsigned)tails;
+        for (size_t k = 0; k < n && k < 256; k++)
+            add_place(search, ranges[i].low + offsets[k], name, false);
+        free(code);
+    }
+}
+
+static void add_function(struct search *search, struct function *function) {
+    search->functions++;
+    if (search->query->returns)
+        add_returns(search, function->ranges, function->range_count, function->name, false);
+    else
+        add_place(search, search->query->entry ? function->entry : function_start(function),
+                  function->name, false);
+}
+
+static bool is_lto(const struct unit *unit) {
+    return strstr(unit->producer, "-flto") != NULL;
+}
+
+static void add_instances(struct search *search, struct unit *unit, const struct name *name) {
+    static struct instance found[INSTANCES_MAX];
+    struct die_place origin = name_place(unit, name);
+    struct dwarf *dwarf = unit->dwarf;
+    for (size_t i = 0; i < dwarf->unit_count; i++) {
+        struct unit *other = &dwarf->units[i];
+        if (other != unit && !(is_lto(unit) && other->range_count))
+            continue;
+        size_t n = unit_instances(other, origin, found, INSTANCES_MAX);
+        search->functions += n != 0;
+        for (size_t k = 0; k < n && k < INSTANCES_MAX; k++) {
+            if (search->query->inlined && !search->query->returns)
+                add_place(search, found[k].entry, found[k].host->name, true);
+            else
+                search->out->inlined_left_out++;
+        }
+    }
+}
+
+/* ---- functions by name ---- */
+
+static bool found_function(void *ctx, struct unit *unit, const struct names *names,
+                           const struct name *name) {
+    struct search *search = ctx;
+    if ((!name->code && !name->inlined) || !name_pattern_fits(&search->pattern, unit, names, name))
+        return true;
+    struct function *function = name->code ? function_of_entry(unit, name->offset) : NULL;
+    if (function)
+        add_function(search, function);
+    else if (name->inlined)
+        add_instances(search, unit, name);
+    return search->out->count < PLACES_MAX;
+}
+
+static bool is_code(const struct elf_symbol *symbol) {
+    return symbol->kind == SYMBOL_FUNCTION && symbol->address;
+}
+
+static void add_symbol(struct search *search, const struct elf_symbol *symbol) {
+    struct range range = {symbol->address, symbol->address + symbol->size};
+    if (!is_code(symbol))
+        return;
+    search->functions++;
+    if (search->query->returns)
+        add_returns(search, &range, 1, symbol->name, symbol->thumb);
+    else
+        add_place(search, symbol->address, symbol->name, false);
+}
+
+/* Functions without debug info. Those that have some were found by it. */
+static void find_symbols(struct search *search) {
+    struct module *module = search->loaded->module;
+    struct elf_symbol **list;
+    size_t n = module_symbols_named(module, search->query->function, &list), count;
+    for (size_t i = 0; i < n; i++)
+        if (is_code(list[i]) && !function_at(module, list[i]->address))
+            add_symbol(search, list[i]);
+    if (n || !strstr(search->query->function, "::"))
+        return;
+    const struct elf_symbol *symbols = module_symbols(module, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct buffer plain = BUFFER_INIT(1 << 16);
+        if (!is_code(&symbols[i]) || strncmp(symbols[i].name, "_Z", 2) ||
+            !strstr(symbols[i].name, search->pattern.hint))
+            continue;
+        demangle(symbols[i].name, &plain);
+        if (plain.data && name_pattern_fits_text(&search->pattern, plain.data) &&
+            !function_at(module, symbols[i].address))
+            add_symbol(search, &symbols[i]);
+        buffer_free(&plain);
+    }
+}
+
+static void find_function(struct search *search) {
+    module_find(search->loaded->module, search->pattern.last, search->pattern.last_len,
+                NAME_FUNCTION, found_function, search);
+    find_symbols(search);
+}
+
+/* ---- lines ---- */
+
+struct line_hit {
+    uint64_t address;
+    struct scope *scope;
+    struct function *function;
+};
+
+static void add_line(struct search *search, struct unit *unit, const struct line_row *row,
+                     struct scope *seen[], size_t *seen_count) {
+    struct function *function = function_at(search->loaded->module, row->address);
+    struct scope *scope = function ? scope_at(function, row->address) : NULL;
+    uint64_t address = row->address;
+    (void)unit;
+    for (size_t i = 0; scope && i < *seen_count; i++)
+        if (seen[i] == scope)
+            return;
+    if (scope && *seen_count < 1024)
+        seen[(*seen_count)++] = scope;
+    bool inlined = false;
+    for (struct scope *at = scope; at; at = at->parent)
+        inlined |= at->kind == SCOPE_INLINED;
+    search->functions++;
+    if (inlined && !search->query->inlined) {
+        search->out->inlined_left_out++;
+        return;
+    }
+    if (function && address >= function->entry && !inlined) {
+        uint64_t start = function_start(function);
+        bool same_part = start > address && start - address < 4096;
+        address =
+            address < start && same_part && address - function->entry < 4096 ? start : address;
+    }
+    add_place(search, address, function ? function->name : "", inlined);
+}
+
+static void find_line(struct search *search) {
+    struct dwarf *dwarf = search->loaded->module->dwarf;
+    for (size_t i = 0; dwarf && i < dwarf->unit_count; i++) {
+        struct unit *unit = &dwarf->units[i];
+        struct scope *seen[1024];
+        size_t seen_count = 0;
+        if (unit->types || !unit_may_have_file(unit, search->query->file))
+            continue;
+        const struct lines *lines = unit_lines(unit);
+        for (size_t k = 0; lines && k < lines->count; k++) {
+            const struct line_row *row = &lines->rows[k];
+            if (row->line == search->query->line && row->statement && !row->end &&
+                path_ends_with(line_file(lines, row), search->query->file))
+                add_line(search, unit, row, seen, &seen_count);
+        }
+    }
+}
+
+/* The next line with code, for the message. 0: the file is not known, or nothing follows. */
+static unsigned next_line(struct module *module, const struct place_query *query,
+                          bool *file_known) {
+    unsigned best = 0;
+    for (size_t i = 0; module->dwarf && i < module->dwarf->unit_count; i++) {
+        struct unit *unit = &module->dwarf->units[i];
+        if (unit->types || !unit_may_have_file(unit, query->file))
+            continue;
+        const struct lines *lines = unit_lines(unit);
+        for (size_t k = 0; lines && k < lines->count; k++) {
+            const struct line_row *row = &lines->rows[k];
+            if (row->end || !path_ends_with(line_file(lines, row), query->file))
+                continue;
+            *file_known = true;
+            if (row->statement && row->line > query->line && (!best || row->line < best))
+                best = row->line;
+        }
+    }
+    return best;
+}
+
+/* ---- addresses ---- */
+
+static void find_address(struct search *search) {
+    uint64_t address = search->query->address;
+    const struct elf_file *elf = search->loaded->module->elf;
+    for (size_t i = 0; i < elf->section_count; i++) {
+        const struct elf_section *section = &elf->sections[i];
+        if (!(section->flags & SHF_EXECINSTR) || address < section->address ||
+            address - section->address >= section->size)
+            continue;
+        struct function *function = function_at(search->loaded->module, address);
+        const struct elf_symbol *symbol = module_symbol_at(search->loaded->module, address);
+        add_place(search, address, function ? function->name : symbol ? symbol->name : "", false);
+    }
+}
+
+/* ---- patterns ---- */
+
+struct matching {
+    struct search *search;
+    struct error *error;
+};
+
+static bool found_match(void *ctx, const char *name) {
+    struct matching *matching = ctx;
+    struct search *search = matching->search;
+    struct place_query query = *search->query;
+    if (search->functions >= search->query->max) {
+        matching->error = error_new(
+            ERROR_RECIPE, "more than %u functions match \"%s\": narrow the pattern, or raise `max`",
+            search->query->max, search->query->match);
+        return false;
+    }
+    query.function = name;
+    query.match = NULL;
+    struct search one = {.loaded = search->loaded, .query = &query, .out = search->out};
+    name_pattern_init(&one.pattern, name);
+    one.pattern.whole = true;
+    find_function(&one);
+    search->functions++;
+    return true;
+}
+
+static struct error *find_matching(struct search *search, struct space *space) {
+    struct matching matching = {.search = search};
+    struct space only = {.arch = space->arch, .list = search->loaded, .count = 1};
+    struct error *error = space_functions(&only, search->query->match, found_match, &matching);
+    if (error && matching.error)
+        error_free(matching.error);
+    return error ? error : matching.error;
+}
+
+/* ---- the whole ---- */
+
+static int by_address(const void *a, const void *b) {
+    const struct code_place *x = a, *y = b;
+    return x->address < y->address ? -1 : x->address > y->address;
+}
+
+static void sort_and_merge(struct place_list *out) {
+    size_t kept = 0;
+    if (out->count)
+        qsort(out->list, out->count, sizeof *out->list, by_address);
+    for (size_t i = 0; i < out->count; i++)
+        if (!kept || out->list[kept - 1].address != out->list[i].address)
+            out->list[kept++] = out->list[i];
+    out->count = kept;
+}
+
+struct nearest {
+    char **names;
+    size_t count, cap;
+};
+
+static bool collect_name(void *ctx, const char *name) {
+    struct nearest *nearest = ctx;
+    char **slot = ARRAY_ADD(nearest->names, nearest->count, nearest->cap);
+    if (slot)
+        *slot = strdup(name);
+    return slot && *slot;
+}
+
+static const char *name_at(void *ctx, size_t i) {
+    struct nearest *nearest = ctx;
+    return i < nearest->count ? nearest->names[i] : NULL;
+}
+
+static struct error *no_function(struct space *space, const struct place_query *query) {
+    struct nearest all = {0};
+    error_free(space_functions(space, NULL, collect_name, &all));
+    const char *near = text_nearest(query->function, name_at, &all);
+    if (!near) { /* the last part of a qualified name is what people remember */
+        for (size_t i = 0; i < all.count && !near; i++) {
+            const char *last = strrchr(all.names[i], ':');
+            last = last ? last : strrchr(all.names[i], '.');
+            if (last && text_distance(last + 1, query->function, 1) <= 1)
+                near = all.names[i];
+        }
+    }
+    struct error *error =
+        error_new(ERROR_RECIPE, "no function \"%s\"%s%s%s", query->function,
+                  near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+    for (size_t i = 0; i < all.count; i++)
+        free(all.names[i]);
+    free(all.names);
+    return error;
+}
+
+static struct error *nothing_found(struct space *space, const struct place_query *query,
+                                   const struct place_list *out, size_t functions) {
+    bool known = false;
+    unsigned next = 0;
+    if (query->function && query->returns && functions)
+        return error_new(
+            ERROR_RECIPE, "\"%s\" has no return%s: a probe of its returns would never hit",
+            query->function, out->inlined_left_out ? " of its own, for all of it is inlined" : "");
+    if (query->function && functions)
+        return error_new(ERROR_RECIPE,
+                         "\"%s\" has no code of its own: all %u copies are inlined (they count "
+                         "unless `inlined: false`)",
+                         query->function, out->inlined_left_out);
+    if (query->function)
+        return no_function(space, query);
+    if (query->match)
+        return error_new(ERROR_RECIPE, "no function matches \"%s\"", query->match);
+    if (query->has_address)
+        return error_new(ERROR_RECIPE, "0x%llx is not in the program's code",
+                         (unsigned long long)query->address);
+    for (size_t i = 0; i < space->count && !next; i++)
+        next = next_line(space->list[i].module, query, &known);
+    if (next)
+        return error_new(ERROR_RECIPE, "%s:%u has no code (the next line that has is %u)",
+                         query->file, query->line, next);
+    return error_new(ERROR_RECIPE,
+                     known ? "%s:%u has no code, nor has any line after it"
+                           : "no source file \"%s\" in the debug info",
+                     query->file, query->line);
+}
+
+struct error *space_locate(struct space *space, const struct place_query *query, const char *module,
+                           struct place_list *out) {
+    struct error *error = NULL;
+    size_t functions = 0;
+    bool any = false;
+    *out = (struct place_list){0};
+    for (size_t i = 0; i < space->count && !error; i++) {
+        struct search search = {.loaded = &space->list[i], .query = query, .out = out};
+        if (module && !path_ends_with(space->list[i].module->path, module))
+            continue;
+        any = true;
+        if (query->function) {
+            name_pattern_init(&search.pattern, query->function);
+            find_function(&search);
+        } else if (query->match) {
+            error = find_matching(&search, space);
+        } else if (query->file) {
+            find_line(&search);
+        } else if (!out->count) {
+            find_address(&search);
+        }
+        functions += search.functions;
+    }
+    sort_and_merge(out);
+    if (!error && !out->count)
+        error = any ? nothing_found(space, query, out, functions)
+                    : error_new(ERROR_RECIPE, "no module \"%s\" is loaded", module);
+    if (error)
+        place_list_free(out);
+    return error;
+}
+
+void place_list_free(struct place_list *list) {
+    free(list->list);
+    *list = (struct place_list){0};
+}
+
+/* ---- all functions ---- */
+
+struct all_names {
+    char **list;
+    size_t count, cap;
+    struct error *error;
+};
+
+static bool add_name(struct all_names *all, const char *name) {
+    char **slot = *name ? ARRAY_ADD(all->list, all->count, all->cap) : NULL;
+    if (slot)
+        *slot = strdup(name);
+    return !*name || (slot && *slot);
+}
+
+static bool declared_function(void *ctx, struct unit *unit, const struct names *names,
+                              const struct name *name) {
+    struct buffer text = BUFFER_INIT(1 << 16);
+    bool going = true;
+    (void)unit;
+    if (!name->code && !name->inlined)
+        return true;
+    name_qualified(names, name, &text);
+    if (text.data && !text.failed)
+        going = add_name(ctx, text.data);
+    buffer_free(&text);
+    return going;
+}
+
+static void symbol_names(struct module *module, struct all_names *all) {
+    size_t count;
+    const struct elf_symbol *symbols = module_symbols(module, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct buffer text = BUFFER_INIT(1 << 16);
+        if (!is_code(&symbols[i]) || unit_at(module, symbols[i].address))
+            continue;
+        demangle(symbols[i].name, &text);
+        if (text.data && !text.failed)
+            add_name(all, text.data);
+        buffer_free(&text);
+    }
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct error *space_functions(struct space *space, const char *pattern,
+                              bool (*found)(void *ctx, const char *name), void *ctx) {
+    struct all_names all = {0};
+    regex_t regex;
+    struct error *error = pattern ? pattern_compile(&regex, pattern) : NULL;
+    if (error)
+        return error;
+    for (size_t i = 0; i < space->count; i++) {
+        module_each(space->list[i].module, NAME_FUNCTION, declared_function, &all);
+        symbol_names(space->list[i].module, &all);
+    }
+    if (all.count)
+        qsort(all.list, all.count, sizeof *all.list, by_text);
+    bool going = true;
+    for (size_t i = 0; i < all.count; i++) {
+        bool again = i && !strcmp(all.list[i], all.list[i - 1]);
+        if (going && !again && (!pattern || !regexec(&regex, all.list[i], 0, NULL, 0)))
+            going = found(ctx, all.list[i]);
+    }
+    for (size_t i = 0; i < all.count; i++)
+        free(all.list[i]);
+    free(all.list);
+    if (pattern)
+        regfree(&regex);
+    return NULL;
+}

@@ -1,0 +1,45 @@
+/* From what a recipe says to addresses: functions, lines, patterns, returns. */
+#pragma once
+
+#include "base/error.h"
+#include "symbol/functions.h"
+#include "symbol/space.h"
+
+struct place_query {
+    const char *function; /* one of function, file, match and has_address */
+    const char *file;
+    unsigned line;
+    const char *match; /* a POSIX extended regular expression over function names */
+    unsigned max;      /* most functions that it may name */
+    uint64_t address;  /* link-time */
+    bool has_address;
+    bool inlined; /* inlined copies count */
+    bool returns; /* where the function returns instead of where it begins */
+    bool entry;   /* the function's own first instruction, before its prologue */
+};
+
+struct code_place {
+    struct loaded *loaded;
+    uint64_t address; /* run-time */
+    const char *function, *file;
+    unsigned line;
+    bool inlined;
+};
+
+struct place_list {
+    struct code_place *list;
+    size_t count, cap;
+    unsigned inlined_left_out, tail_calls;
+};
+
+/* All places in all modules of the space (or in the one whose path ends with `module`, if that is
+ * not NULL). An error with the nearest names where there is none. Places with the same address
+ * stand once, sorted by address. */
+struct error *space_locate(struct space *space, const struct place_query *query, const char *module,
+                           struct place_list *out);
+void place_list_free(struct place_list *list);
+
+/* Calls `found` for every function's name, sorted and without doubles, that matches `pattern`
+ * (NULL: all). ERROR_RECIPE for a bad pattern. */
+struct error *space_functions(struct space *space, const char *pattern,
+                              bool (*found)(void *ctx, const char *name), void *ctx);

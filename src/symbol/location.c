@@ -1,0 +1,192 @@
+/* Reading DWARF expressions out of the debug info. evaluate.c runs them. */
+#include "symbol/location.h"
+
+#include "base/text.h"
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef DW_LIBDWARF_VERSION
+#define OP_VALUE(locdesc, i, op, a, b, c, at, error)                                               \
+    dwarf_get_location_op_value_c(locdesc, i, op, a, b, c, at, error)
+#define HEAD_FREE(head) dwarf_dealloc_loc_head_c(head)
+#else
+#define OP_VALUE(locdesc, i, op, a, b, c, at, error)                                               \
+    dwarf_get_location_op_value_d(locdesc, i, op, a, b, c, &(Dwarf_Unsigned){0},                   \
+                                  &(Dwarf_Unsigned){0}, &(Dwarf_Unsigned){0}, at, error)
+#define HEAD_FREE(head) dwarf_loc_head_c_dealloc(head)
+#endif
+
+static struct dwarf_expression *decode(struct module *module, struct unit *unit,
+                                       const uint8_t *bytes, size_t size, int depth);
+
+/* DW_OP_addrx and DW_OP_constx name entries of .debug_addr: that of the file that was linked. */
+static bool resolve_index(struct unit *unit, struct location_op *op) {
+    Dwarf_Addr address;
+    Dwarf_Error error = NULL;
+    struct die die;
+    bool indexed = op->op == DW_OP_addrx || op->op == DW_OP_constx ||
+                   op->op == DW_OP_GNU_addr_index || op->op == DW_OP_GNU_const_index;
+    if (!indexed)
+        return true;
+    unit = unit && unit->skeleton ? unit->skeleton : unit;
+    if (!unit || !die_at((struct die_place){unit->dwarf, unit->die, false}, &die))
+        return false;
+    bool fine = dwarf_fine(
+        unit->dwarf, dwarf_debug_addr_index_to_addr(die.raw, op->a, &address, &error), &error);
+    op->a = fine ? address : 0;
+    die_free(&die);
+    return fine;
+}
+
+static void read_blocks(struct module *module, struct unit *unit, struct location_op *op,
+                        int depth) {
+    switch (op->op) {
+    case DW_OP_entry_value:
+    case DW_OP_GNU_entry_value:
+        op->inner = decode(module, unit, (const uint8_t *)(uintptr_t)op->b, op->a, depth + 1);
+        break;
+    case DW_OP_implicit_value: op->block = (const uint8_t *)(uintptr_t)op->b; break;
+    default: break;
+    }
+}
+
+/* DW_OP_skip and DW_OP_bra count bytes from behind themselves. */
+static void resolve_branches(struct dwarf_expression *expression, const uint64_t *offsets) {
+    for (size_t i = 0; i < expression->count; i++) {
+        struct location_op *op = &expression->ops[i];
+        if (op->op != DW_OP_skip && op->op != DW_OP_bra)
+            continue;
+        uint64_t target = offsets[i] + 3 + (uint64_t)(int64_t)(int16_t)op->a;
+        op->branch = (uint32_t)expression->count;
+        for (size_t k = 0; k < expression->count; k++)
+            if (offsets[k] == target)
+                op->branch = (uint32_t)k;
+    }
+}
+
+static struct dwarf_expression *read_ops(struct module *module, struct unit *unit,
+                                         struct dwarf *dwarf, Dwarf_Locdesc_c locdesc,
+                                         Dwarf_Unsigned count, int depth) {
+    struct dwarf_expression *expression = ARENA_NEW(&module->arena, struct dwarf_expression);
+    if (!expression || count > LOCATION_OPS)
+        return NULL;
+    expression->unit = unit;
+    expression->ops = arena_alloc(&module->arena, (count + 1) * sizeof *expression->ops);
+    uint64_t *offsets = calloc(count + 1, sizeof *offsets);
+    bool fine = expression->ops && offsets;
+    for (Dwarf_Unsigned i = 0; fine && i < count; i++) {
+        struct location_op *op = &expression->ops[i];
+        Dwarf_Unsigned a = 0, b = 0, c = 0, at = 0;
+        Dwarf_Error error = NULL;
+        fine = dwarf_fine(dwarf, OP_VALUE(locdesc, i, &op->op, &a, &b, &c, &at, &error), &error);
+        op->a = a;
+        op->b = b;
+        if (op->op == DW_OP_const_type || op->op == DW_OP_GNU_const_type)
+            op->block = (const uint8_t *)(uintptr_t)c;
+        offsets[i] = at;
+        expression->count++;
+        fine = fine && resolve_index(unit, op);
+        if (fine)
+            read_blocks(module, unit, op, depth);
+    }
+    if (fine)
+        resolve_branches(expression, offsets);
+    free(offsets);
+    return fine ? expression : NULL;
+}
+
+static struct dwarf_expression *decode(struct module *module, struct unit *unit,
+                                       const uint8_t *bytes, size_t size, int depth) {
+    struct dwarf *dwarf = unit ? unit->dwarf : module->dwarf;
+    Dwarf_Loc_Head_c head;
+    Dwarf_Unsigned count, low, high, ops, at, where;
+    Dwarf_Addr start, end;
+    Dwarf_Locdesc_c locdesc;
+    Dwarf_Small kind, source;
+    Dwarf_Bool missing;
+    Dwarf_Error error = NULL;
+    struct dwarf_expression *expression = NULL;
+    if (!dwarf || depth > 4 || !size || size > 65536)
+        return NULL;
+    if (!dwarf_fine(dwarf,
+                    dwarf_loclist_from_expr_c(
+                        dwarf->dbg, (Dwarf_Ptr)bytes, size, dwarf->elf->is64 ? 8 : 4, 4,
+                        (Dwarf_Small)(unit ? unit->version : 4), &head, &count, &error),
+                    &error))
+        return NULL;
+    if (count &&
+        dwarf_fine(dwarf,
+                   dwarf_get_locdesc_entry_d(head, 0, &kind, &low, &high, &missing, &start, &end,
+                                             &ops, &locdesc, &source, &at, &where, &error),
+                   &error))
+        expression = read_ops(module, unit, dwarf, locdesc, ops, depth);
+    HEAD_FREE(head);
+    return expression;
+}
+
+const struct dwarf_expression *location_decode(struct module *module, struct unit *unit,
+                                               const uint8_t *bytes, size_t size) {
+    return decode(module, unit, bytes, size, 0);
+}
+
+/* Is this entry of a list the one for `pc`? A plain expression is for every pc. */
+static bool covers(Dwarf_Small kind, Dwarf_Small source, uint64_t low, uint64_t high, uint64_t pc) {
+    if (source == 0)
+        return true;
+    if (source == 1 || source == 2) { /* .debug_loc: base selections and ends have no code */
+        return pc >= low && pc < high;
+    }
+    switch (kind) {
+    case DW_LLE_default_location: return true;
+    case DW_LLE_offset_pair:
+    case DW_LLE_start_end:
+    case DW_LLE_start_length:
+    case DW_LLE_startx_endx:
+    case DW_LLE_startx_length: return pc >= low && pc < high;
+    default: return false;
+    }
+}
+
+static struct dwarf_expression *pick(struct module *module, struct unit *unit, struct dwarf *dwarf,
+                                     Dwarf_Loc_Head_c head, Dwarf_Unsigned count, uint64_t pc,
+                                     const char **why) {
+    for (Dwarf_Unsigned i = 0; i < count; i++) {
+        Dwarf_Small kind, source;
+        Dwarf_Unsigned low, high, ops, at, where;
+        Dwarf_Addr start, end;
+        Dwarf_Bool missing;
+        Dwarf_Locdesc_c locdesc;
+        Dwarf_Error error = NULL;
+        if (!dwarf_fine(dwarf,
+                        dwarf_get_locdesc_entry_d(head, i, &kind, &low, &high, &missing, &start,
+                                                  &end, &ops, &locdesc, &source, &at, &where,
+                                                  &error),
+                        &error) ||
+            !covers(kind, source, start, end, pc))
+            continue;
+        if (!ops)
+            return NULL;
+        struct dwarf_expression *found = read_ops(module, unit, dwarf, locdesc, ops, 0);
+        *why = found ? NULL : "its location cannot be decoded";
+        return found;
+    }
+    return NULL;
+}
+
+const struct dwarf_expression *location_of(struct module *module, struct die die,
+                                           unsigned attribute, uint64_t pc, const char **why) {
+    Dwarf_Attribute at;
+    Dwarf_Loc_Head_c head;
+    Dwarf_Unsigned count = 0;
+    Dwarf_Error error = NULL;
+    struct dwarf_expression *found = NULL;
+    *why = "optimized out";
+    if (!dwarf_fine(die.dwarf, dwarf_attr(die.raw, (Dwarf_Half)attribute, &at, &error), &error))
+        return NULL;
+    if (dwarf_fine(die.dwarf, dwarf_get_loclist_c(at, &head, &count, &error), &error)) {
+        found = pick(module, unit_of(die), die.dwarf, head, count, pc, why);
+        HEAD_FREE(head);
+    }
+    dwarf_dealloc_attribute(at);
+    return found;
+}

@@ -1,0 +1,369 @@
+#include "symbol/module.h"
+
+#include "base/text.h"
+#include "symbol/frames.h"
+#include "symbol/functions.h"
+#include "symbol/lines.h"
+#include "symbol/names.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- where debug info may be ---- */
+
+static bool has_dwarf(struct elf_file *elf) {
+    struct elf_section *section = elf_section_named(elf, ".debug_info");
+    section = section ? section : elf_section_named(elf, ".zdebug_info");
+    return section && section->type != 8 /* SHT_NOBITS */ && section->size;
+}
+
+static void note(struct module *module, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void note(struct module *module, const char *format, ...) {
+    struct buffer text = BUFFER_INIT(4096);
+    va_list args;
+    char line[1024];
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    buffer_printf(&text, "%s%s%s", module->note ? module->note : "", module->note ? "; " : "",
+                  line);
+    char *taken = buffer_take(&text);
+    if (taken) {
+        free(module->note);
+        module->note = taken;
+    }
+}
+
+/* The CRC of .gnu_debuglink: that of zlib, over the whole file. */
+static bool crc_fits(const char *path, uint32_t wanted) {
+    FILE *file = fopen(path, "rbe");
+    uint32_t crc = 0xffffffff;
+    unsigned char bytes[65536];
+    size_t n;
+    if (!file)
+        return false;
+    while ((n = fread(bytes, 1, sizeof bytes, file)) > 0)
+        for (size_t i = 0; i < n; i++) {
+            crc ^= bytes[i];
+            for (int bit = 0; bit < 8; bit++)
+                crc = crc >> 1 ^ (0xedb88320 & -(crc & 1));
+        }
+    fclose(file);
+    return ~crc == wanted;
+}
+
+static bool same_build(const struct elf_file *a, const struct elf_file *b) {
+    return a->build_id_len == b->build_id_len && !memcmp(a->build_id, b->build_id, a->build_id_len);
+}
+
+/* Takes the file if it is this program's. `crc` 0: only its build-id can say so. */
+static bool try_debug_file(struct module *module, const char *path, uint32_t crc) {
+    struct elf_file *elf;
+    struct error *error;
+    if (module->debug || access(path, R_OK))
+        return false;
+    if ((error = elf_open(path, NULL, 0, &elf))) {
+        note(module, "%s", error->message);
+        error_free(error);
+        return false;
+    }
+    char wanted[129], got[129];
+    elf_build_id(module->elf, wanted);
+    elf_build_id(elf, got);
+    if (module->elf->build_id_len ? !same_build(module->elf, elf) : !crc_fits(path, crc))
+        note(module, "%s is not taken: it belongs to another build (%s; the program has %s)", path,
+             *got ? got : "no build-id, and its checksum differs", *wanted ? wanted : "none");
+    else if (has_dwarf(elf))
+        module->debug = elf;
+    if (module->debug != elf)
+        elf_close(elf);
+    return module->debug;
+}
+
+static void find_by_build_id(struct module *module) {
+    char id[129], path[256];
+    elf_build_id(module->elf, id);
+    if (module->elf->build_id_len < 2)
+        return;
+    snprintf(path, sizeof path, "/usr/lib/debug/.build-id/%.2s/%s.debug", id, id + 2);
+    try_debug_file(module, path, 0);
+}
+
+static void find_by_link(struct module *module) {
+    static const char *const forms[] = {"%.*s/%s", "%.*s/.debug/%s", "/usr/lib/debug%.*s/%s"};
+    uint32_t crc;
+    const char *name = elf_debuglink(module->elf, &crc);
+    char *real = name ? realpath(module->elf->path, NULL) : NULL, path[8192];
+    char *slash = real ? strrchr(real, '/') : NULL;
+    for (size_t i = 0; slash && i < sizeof forms / sizeof *forms; i++) {
+        int n = snprintf(path, sizeof path, forms[i], (int)(slash - real), real, name);
+        if (n > 0 && n < (int)sizeof path && strcmp(path, real))
+            try_debug_file(module, path, crc);
+    }
+    free(real);
+}
+
+/* dwz's common file: beside the debug file, or where distributions keep it. */
+static void open_alt(struct module *module) {
+    const uint8_t *id;
+    size_t id_len;
+    const char *name = elf_altlink(module->debug, &id, &id_len);
+    char path[8192];
+    struct error *error;
+    if (!name)
+        return;
+    const char *slash = strrchr(module->debug->path, '/');
+    if (*name == '/' || !slash)
+        snprintf(path, sizeof path, "%s", name);
+    else
+        snprintf(path, sizeof path, "%.*s/%s", (int)(slash - module->debug->path),
+                 module->debug->path, name);
+    if ((error = elf_open(path, NULL, 0, &module->alt_elf))) {
+        note(module, "the file it shares debug info with: %s", error->message);
+        error_free(error);
+        return;
+    }
+    if (module->alt_elf->build_id_len != id_len || memcmp(module->alt_elf->build_id, id, id_len)) {
+        note(module, "%s is not taken: it belongs to another build", path);
+        return;
+    }
+    error = dwarf_open(module->alt_elf, NULL, &module->alt);
+    error_free(error);
+    module->dwarf->alt = module->alt;
+}
+
+/* ---- units ---- */
+
+struct unit_list {
+    struct unit *list;
+    size_t count, cap;
+};
+
+static bool first_entry(struct dwarf *dwarf, bool types, uint64_t *offset) {
+    Dwarf_Die die = NULL;
+    Dwarf_Off at;
+    Dwarf_Error error = NULL;
+    bool there =
+        dwarf_fine(dwarf, dwarf_siblingof_b(dwarf->dbg, NULL, !types, &die, &error), &error) &&
+        dwarf_fine(dwarf, dwarf_dieoffset(die, &at, &error), &error);
+    if (die)
+        dwarf_dealloc_die(die);
+    *offset = there ? at : 0;
+    return there;
+}
+
+#define UNITS_MAX 1000000
+
+static void list_section(struct module *module, struct dwarf *dwarf, bool types,
+                         struct unit_list *units) {
+    Dwarf_Unsigned length, type_offset, next;
+    uint64_t offset = 0;
+    Dwarf_Half version, address, size, extension, kind;
+    Dwarf_Off abbrevs;
+    Dwarf_Sig8 signature;
+    Dwarf_Error error = NULL;
+    while (dwarf_fine(dwarf,
+                      dwarf_next_cu_header_d(dwarf->dbg, !types, &length, &version, &abbrevs,
+                                             &address, &size, &extension, &signature, &type_offset,
+                                             &next, &kind, &error),
+                      &error)) {
+        uint64_t die;
+        bool there = first_entry(dwarf, types, &die);
+        struct unit *unit = there && units->count < UNITS_MAX
+                                ? ARRAY_ADD(units->list, units->count, units->cap)
+                                : NULL;
+        if (unit) {
+            *unit = (struct unit){.module = module, .dwarf = dwarf, .offset = offset, .end = next};
+            unit->die = die;
+            unit->version = version;
+            unit->types = types || kind == DW_UT_type || kind == DW_UT_split_type;
+            memcpy(&unit->signature, signature.signature, 8);
+        }
+        if (next <= offset)
+            break;
+        offset = next;
+    }
+}
+
+static void list_units(struct module *module, struct dwarf *dwarf) {
+    struct unit_list units = {0};
+    list_section(module, dwarf, false, &units);
+    if (elf_section_named(dwarf->elf, ".debug_types") ||
+        elf_section_named(dwarf->elf, ".debug_types.dwo"))
+        list_section(module, dwarf, true, &units);
+    dwarf->units = units.list;
+    dwarf->unit_count = units.count;
+}
+
+struct error *module_add_split(struct module *module, const char *path, struct dwarf **out);
+
+struct error *module_add_split(struct module *module, const char *path, struct dwarf **out) {
+    struct elf_file *elf = NULL;
+    *out = NULL;
+    struct error *error = elf_open(path, NULL, 0, &elf);
+    if (error)
+        return error;
+    struct dwarf **dwo = ARRAY_ADD(module->dwos, module->dwo_count, module->dwo_cap);
+    size_t count = dwo ? module->dwo_count - 1 : 0;
+    struct elf_file **slot = dwo ? ARRAY_ADD(module->dwo_elfs, count, module->dwo_elf_cap) : NULL;
+    if (!slot) {
+        module->dwo_count -= dwo != NULL;
+        elf_close(elf);
+        return error_no_memory();
+    }
+    *slot = elf;
+    error = dwarf_open(elf, module->dwarf, dwo);
+    if (!error && *dwo)
+        list_units(module, *dwo);
+    *out = *dwo;
+    return error;
+}
+
+/* ---- opening ---- */
+
+static struct error *open_debug_info(struct module *module) {
+    if (has_dwarf(module->elf)) {
+        module->debug = module->elf;
+    } else {
+        find_by_build_id(module);
+        find_by_link(module);
+    }
+    if (!module->debug)
+        return NULL;
+    struct error *error = dwarf_open(module->debug, NULL, &module->dwarf);
+    if (error) {
+        note(module, "%s", error->message);
+        error_free(error);
+        return NULL;
+    }
+    if (module->dwarf) {
+        open_alt(module);
+        list_units(module, module->dwarf);
+        if (module->alt)
+            list_units(module, module->alt);
+    }
+    return NULL;
+}
+
+struct error *module_open_image(const char *name, const void *bytes, size_t size,
+                                struct module **out) {
+    struct module *module = calloc(1, sizeof *module);
+    if (!module)
+        return error_no_memory();
+    module->arena = ARENA_INIT(MODULE_MEMORY);
+    module->path = strdup(name);
+    struct error *error =
+        module->path ? elf_open(name, bytes, size, &module->elf) : error_no_memory();
+    if (!error)
+        error = open_debug_info(module);
+    if (error) {
+        module_close(module);
+        return error;
+    }
+    *out = module;
+    return NULL;
+}
+
+struct error *module_open(const char *path, struct module **out) {
+    return module_open_image(path, NULL, 0, out);
+}
+
+static void close_units(struct dwarf *dwarf) {
+    for (size_t i = 0; dwarf && i < dwarf->unit_count; i++) {
+        struct unit *unit = &dwarf->units[i];
+        free(unit->ranges);
+        for (size_t k = 0; k < unit->function_count; k++)
+            function_free(unit->functions[k]);
+        free(unit->functions);
+        lines_free(unit->lines);
+        if (unit->names) {
+            free(unit->names->list);
+            map_free(&unit->names->by_offset);
+            free(unit->names);
+        }
+    }
+    if (!dwarf)
+        return;
+    free(dwarf->units);
+    map_free(&dwarf->types);
+    dwarf_close(dwarf);
+}
+
+void module_close(struct module *module) {
+    if (!module)
+        return;
+    frames_free(module->frames);
+    for (size_t i = 0; i < module->dwo_count; i++) {
+        close_units(module->dwos[i]);
+        elf_close(module->dwo_elfs[i]);
+    }
+    close_units(module->dwarf);
+    close_units(module->alt);
+    if (module->debug != module->elf)
+        elf_close(module->debug);
+    elf_close(module->alt_elf);
+    elf_close(module->elf);
+    free(module->dwos);
+    free(module->dwo_elfs);
+    free(module->pcs);
+    free(module->by_name);
+    free(module->note);
+    free(module->path);
+    arena_free(&module->arena);
+    free(module);
+}
+
+/* ---- symbols ---- */
+
+static struct elf_file *symbol_file(struct module *module) {
+    struct elf_section *own = elf_section_named(module->elf, ".symtab");
+    return own || !module->debug ? module->elf : module->debug;
+}
+
+const struct elf_symbol *module_symbols(struct module *module, size_t *count) {
+    struct elf_file *elf = symbol_file(module);
+    error_free(elf_load_symbols(elf));
+    *count = elf->symbol_count;
+    return elf->symbols;
+}
+
+const struct elf_symbol *module_symbol_at(struct module *module, uint64_t pc) {
+    size_t count;
+    module_symbols(module, &count);
+    return elf_symbol_at(symbol_file(module), pc);
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp((*(struct elf_symbol *const *)a)->name, (*(struct elf_symbol *const *)b)->name);
+}
+
+static void sort_by_name(struct module *module) {
+    size_t count;
+    struct elf_symbol *symbols = (struct elf_symbol *)module_symbols(module, &count);
+    module->by_name = calloc(count + 1, sizeof *module->by_name);
+    for (size_t i = 0; module->by_name && i < count; i++)
+        module->by_name[i] = &symbols[i];
+    module->by_name_count = module->by_name ? count : 0;
+    if (module->by_name)
+        qsort(module->by_name, count, sizeof *module->by_name, by_name);
+}
+
+size_t module_symbols_named(struct module *module, const char *name, struct elf_symbol ***out) {
+    if (!module->by_name)
+        sort_by_name(module);
+    size_t low = 0, high = module->by_name_count, end;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(module->by_name[middle]->name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (end = low; end < module->by_name_count && !strcmp(module->by_name[end]->name, name);)
+        end++;
+    *out = module->by_name + low;
+    return end - low;
+}

@@ -1,0 +1,101 @@
+/* A program or shared library: its file, the file with its debug info, its units. What is asked for
+ * is read, and nothing else: symbols first, then the units that a question touches.
+ *
+ * All addresses are link-time ones; a `struct space` (space.h) says where modules were loaded. A
+ * module belongs to one thread. */
+#pragma once
+
+#include "symbol/dwarf.h"
+
+#define MODULE_MEMORY ((size_t)1 << 30) /* bytes that all of a module's answers may cost */
+
+struct lines;
+struct names;
+struct frames;
+struct function;
+struct type;
+
+/* A compilation unit. The fields behind `loaded` are there after unit_load(). */
+struct unit {
+    struct module *module;
+    struct dwarf *dwarf;
+    uint64_t offset, end; /* of the unit, header included, in its section */
+    uint64_t die;         /* offset of its first entry */
+    bool types;           /* in .debug_types, or a type unit of DWARF 5 */
+    uint64_t signature;   /* the dwo id of a skeleton and of its split unit */
+
+    bool loaded;
+    const char *name, *comp_dir, *producer; /* "" where there is none */
+    unsigned language, version;
+    uint64_t base; /* low_pc: what old ranges and location lists are relative to */
+    struct range *ranges;
+    size_t range_count;
+    struct unit *split;    /* the unit in the .dwo file that has the entries; or NULL */
+    struct unit *skeleton; /* of a split unit */
+    struct names *names;
+    struct lines *lines;
+    bool lines_read;
+    struct function **functions; /* functions.h */
+    size_t function_count;
+    bool functions_read;
+    int8_t optimised; /* 1: has location lists, -1: has none, 0: not looked yet */
+};
+
+struct pc_range {
+    uint64_t low, high;
+    struct unit *unit;
+};
+
+struct module {
+    char *path;
+    struct elf_file *elf;   /* what runs */
+    struct elf_file *debug; /* where the debug info is: `elf`, a file of its own, or NULL */
+    struct elf_file *alt_elf;
+    struct dwarf *dwarf; /* NULL: no debug info */
+    struct dwarf *alt;
+    struct dwarf **dwos;
+    struct elf_file **dwo_elfs;
+    size_t dwo_count, dwo_cap, dwo_elf_cap;
+    struct pc_range *pcs; /* sorted; after the first unit_at() */
+    size_t pc_count;
+    bool pcs_read;
+    struct frames *frames;
+    struct elf_symbol **by_name; /* sorted by name; after the first lookup */
+    size_t by_name_count;
+    struct type *types; /* chain of types that no entry of the file describes */
+    struct arena arena;
+    char *note; /* what people should know: a debug file that did not fit; or NULL */
+};
+
+/* ERROR_RUN where the file cannot be used at all. Debug info is optional: `note` says why a file
+ * that should have it was not taken. */
+struct error *module_open(const char *path, struct module **out);
+struct error *module_open_image(const char *name, const void *bytes, size_t size,
+                                struct module **out);
+void module_close(struct module *module);
+
+/* The functions' and objects' symbols of the file itself, or of its debug file. */
+const struct elf_symbol *module_symbols(struct module *module, size_t *count);
+const struct elf_symbol *module_symbol_at(struct module *module, uint64_t pc);
+
+/* Symbols with exactly this name: an array inside of `by_name`; how many. */
+size_t module_symbols_named(struct module *module, const char *name, struct elf_symbol ***out);
+
+/* ---- units ---- */
+
+void unit_load(struct unit *unit);
+
+/* The unit with the entries: the split one where there is one. */
+struct unit *unit_entries(struct unit *unit);
+struct unit *unit_at(struct module *module, uint64_t pc);
+struct unit *unit_of(struct die die);
+
+/* False: no entry of the unit has this name. True: perhaps one has. Cheap. */
+bool unit_may_name(struct unit *unit, const char *name, size_t n);
+
+/* Does any variable of the unit move between places (gcc's and clang's optimised code)? */
+bool unit_is_optimised(struct unit *unit);
+
+static inline bool unit_is_go(const struct unit *unit) {
+    return unit->language == DW_LANG_Go;
+}

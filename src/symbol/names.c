@@ -1,0 +1,205 @@
+#include "symbol/names.h"
+
+#include "base/text.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define DEPTH 64
+
+struct walk {
+    struct unit *unit;
+    struct names *names;
+};
+
+unsigned name_kind(const struct name *name) {
+    switch (name->tag) {
+    case DW_TAG_subprogram: return NAME_FUNCTION;
+    case DW_TAG_variable:
+    case DW_TAG_member: return NAME_VARIABLE;
+    case DW_TAG_enumerator: return NAME_ENUMERATOR;
+    case DW_TAG_namespace:
+    case DW_TAG_module: return NAME_SPACE;
+    case DW_TAG_base_type:
+    case DW_TAG_structure_type:
+    case DW_TAG_class_type:
+    case DW_TAG_union_type:
+    case DW_TAG_interface_type:
+    case DW_TAG_enumeration_type:
+    case DW_TAG_unspecified_type:
+    case DW_TAG_typedef: return NAME_TYPE;
+    default: return 0;
+    }
+}
+
+static bool has_inside(unsigned tag) {
+    return tag == DW_TAG_namespace || tag == DW_TAG_structure_type || tag == DW_TAG_class_type ||
+           tag == DW_TAG_union_type || tag == DW_TAG_enumeration_type || tag == DW_TAG_module;
+}
+
+/* The entry that this one was made from, where it stands in the same index. */
+static struct name *origin(struct walk *walk, struct die die) {
+    struct die from;
+    if (!die_ref(die, DW_AT_specification, &from) && !die_ref(die, DW_AT_abstract_origin, &from))
+        return NULL;
+    uintptr_t index = (uintptr_t)map_get(&walk->names->by_offset, die_key(die_place(from)));
+    bool same = from.dwarf == die.dwarf;
+    die_free(&from);
+    return index && same ? &walk->names->list[index - 1] : NULL;
+}
+
+static void describe_code(struct die die, struct name *name) {
+    uint64_t how = 0;
+    name->declaration = die_flag(die, DW_AT_declaration);
+    if (name->tag != DW_TAG_subprogram)
+        return;
+    name->code = die_has(die, DW_AT_low_pc) || die_has(die, DW_AT_ranges);
+    if (!name->code && die_unsigned(die, DW_AT_inline, &how))
+        name->inlined = how == DW_INL_inlined || how == DW_INL_declared_inlined;
+}
+
+static uint32_t add(struct walk *walk, struct die die, unsigned tag, uint32_t parent) {
+    struct names *names = walk->names;
+    struct name *name =
+        names->count < NAMES_MAX ? ARRAY_ADD(names->list, names->count, names->cap) : NULL;
+    if (!name)
+        return parent;
+    struct die_place place = die_place(die);
+    *name = (struct name){.offset = place.offset,
+                          .types = place.types,
+                          .parent = parent,
+                          .tag = (uint16_t)tag,
+                          .name = die_string(die, DW_AT_name)};
+    bool made = tag == DW_TAG_subprogram || tag == DW_TAG_variable;
+    if (made || has_inside(tag))
+        describe_code(die, name);
+    if (made && !name->name) {
+        size_t at = (size_t)(name - names->list);
+        struct name *from = origin(walk, die);
+        name = &names->list[at];
+        name->name = from ? from->name : die_name(die);
+        name->parent = from ? from->parent : parent;
+    }
+    if (made || has_inside(tag))
+        map_put(&names->by_offset, die_key(place), (void *)names->count);
+    return (uint32_t)names->count;
+}
+
+static void walk_inside(struct walk *walk, struct die parent_die, uint32_t parent, int depth);
+
+/* DW_TAG_imported_unit: dwz moves what units share into partial ones. */
+static void walk_import(struct walk *walk, struct die die, uint32_t parent, int depth) {
+    struct die unit;
+    if (!die_ref(die, DW_AT_import, &unit))
+        return;
+    if (unit.dwarf == die.dwarf) /* those of another file are found in that file */
+        walk_inside(walk, unit, parent, depth + 1);
+    die_free(&unit);
+}
+
+static void walk_inside(struct walk *walk, struct die parent_die, uint32_t parent, int depth) {
+    struct die die;
+    if (depth > DEPTH || !die_child(parent_die, &die))
+        return;
+    do {
+        unsigned tag = die_tag(die);
+        if (tag == DW_TAG_imported_unit) {
+            walk_import(walk, die, parent, depth);
+            continue;
+        }
+        struct name probe = {.tag = (uint16_t)tag};
+        if (!name_kind(&probe))
+            continue;
+        /* Only the static ones of a class are variables. */
+        if (tag == DW_TAG_member && !die_flag(die, DW_AT_external) &&
+            !die_flag(die, DW_AT_declaration))
+            continue;
+        uint32_t self = add(walk, die, tag, parent);
+        if (has_inside(tag)) {
+            bool plain = tag == DW_TAG_enumeration_type && !die_flag(die, DW_AT_enum_class);
+            walk_inside(walk, die, plain ? parent : self, depth + 1);
+        }
+    } while (walk->names->count < NAMES_MAX && die_step(&die));
+    die_free(&die);
+}
+
+const struct names *unit_names(struct unit *unit) {
+    static const struct names none;
+    unit = unit_entries(unit);
+    if (unit->names)
+        return unit->names;
+    unit->names = calloc(1, sizeof *unit->names);
+    if (!unit->names)
+        return &none;
+    struct walk walk = {unit, unit->names};
+    struct die die;
+    if (die_at((struct die_place){unit->dwarf, unit->die, unit->types && unit->version < 5},
+               &die)) {
+        if (die_tag(die) != DW_TAG_partial_unit || !unit->dwarf->main)
+            walk_inside(&walk, die, 0, 0);
+        die_free(&die);
+    }
+    return unit->names;
+}
+
+struct die_place name_place(struct unit *unit, const struct name *name) {
+    return (struct die_place){unit_entries(unit)->dwarf, name->offset, name->types};
+}
+
+void name_qualified(const struct names *names, const struct name *name, struct buffer *out) {
+    const struct name *path[DEPTH + 1];
+    size_t n = 0;
+    for (const struct name *at = name; at && n < DEPTH; n++) {
+        path[n] = at;
+        at = at->parent ? &names->list[at->parent - 1] : NULL;
+    }
+    while (n--) {
+        buffer_puts(out, path[n]->name                             ? path[n]->name
+                         : path[n]->tag == DW_TAG_namespace        ? "(anonymous namespace)"
+                         : path[n]->tag == DW_TAG_enumeration_type ? "(enum)"
+                                                                   : "(anonymous)");
+        if (n)
+            buffer_puts(out, "::");
+    }
+}
+
+/* Go's names are whole paths: "http.Get" is the end of "net/http.Get". */
+static bool fits(const struct unit *unit, const struct name *name, const char *text, size_t n) {
+    if (!name->name)
+        return false;
+    if (!strncmp(name->name, text, n) && (name->name[n] == '\0' || name->name[n] == '<'))
+        return true;
+    size_t have = unit_is_go(unit) ? strlen(name->name) : 0;
+    return have > n && !memcmp(name->name + have - n, text, n) &&
+           (name->name[have - n - 1] == '/' || name->name[have - n - 1] == '.');
+}
+
+static bool search(struct dwarf *dwarf, const char *text, size_t n, unsigned kinds,
+                   name_found_fn *found, void *ctx) {
+    for (size_t i = 0; dwarf && i < dwarf->unit_count; i++) {
+        struct unit *unit = &dwarf->units[i];
+        unit_load(unit);
+        struct unit *entries = unit_entries(unit);
+        if (text && !unit_may_name(entries, text, n))
+            continue;
+        const struct names *names = unit_names(unit);
+        for (size_t k = 0; k < names->count; k++) {
+            const struct name *name = &names->list[k];
+            if ((name_kind(name) & kinds) &&
+                (text ? fits(unit, name, text, n) : name->name != NULL) &&
+                !found(ctx, unit, names, name))
+                return false;
+        }
+    }
+    return true;
+}
+
+void module_find(struct module *module, const char *name, size_t n, unsigned kinds,
+                 name_found_fn *found, void *ctx) {
+    if (search(module->dwarf, name, n, kinds, found, ctx))
+        search(module->alt, name, n, kinds, found, ctx);
+}
+
+void module_each(struct module *module, unsigned kinds, name_found_fn *found, void *ctx) {
+    if (search(module->dwarf, NULL, 0, kinds, found, ctx))
+        search(module->alt, NULL, 0, kinds, found, ctx);
+}

@@ -1,0 +1,51 @@
+/* The names that a unit declares outside of its functions: an index, built when it is asked for. */
+#pragma once
+
+#include "base/buffer.h"
+#include "symbol/module.h"
+
+struct name {
+    const char *name; /* its last part; NULL for what has none */
+    uint64_t offset;  /* of its entry */
+    uint32_t parent;  /* index + 1 of the enclosing namespace or class; 0 = none */
+    uint16_t tag;
+    bool declaration; /* its definition is elsewhere */
+    bool code;        /* a function with code of its own */
+    bool inlined;     /* an abstract function, of which copies may be anywhere */
+    bool types;       /* its entry is in .debug_types */
+};
+
+struct names {
+    struct name *list;
+    size_t count, cap;
+    struct map by_offset; /* die_key() to index + 1, as a pointer */
+};
+
+#define NAMES_MAX 4000000
+
+/* Never NULL; empty without memory. For unit_entries(). */
+const struct names *unit_names(struct unit *unit);
+
+/* Appends the name with its namespaces and classes: "ns::C::f", Go's "main.f" as it is. */
+void name_qualified(const struct names *names, const struct name *name, struct buffer *out);
+
+struct die_place name_place(struct unit *unit, const struct name *name);
+
+enum name_kinds {
+    NAME_FUNCTION = 1,
+    NAME_VARIABLE = 2,
+    NAME_TYPE = 4,
+    NAME_ENUMERATOR = 8,
+    NAME_SPACE = 16
+};
+unsigned name_kind(const struct name *name);
+
+/* Calls `found` for every entry of those kinds whose last part is `name` (n bytes), or begins with
+ * it and "<" (a template's instances), in all units that may have it, until it returns false. */
+typedef bool name_found_fn(void *ctx, struct unit *unit, const struct names *names,
+                           const struct name *name);
+void module_find(struct module *module, const char *name, size_t n, unsigned kinds,
+                 name_found_fn *found, void *ctx);
+
+/* The same for every entry of those kinds. Reads the whole debug info. */
+void module_each(struct module *module, unsigned kinds, name_found_fn *found, void *ctx);
