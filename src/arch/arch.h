@@ -35,6 +35,10 @@ struct arch_range {
 typedef size_t arch_returns_fn(const uint8_t *code, size_t size, uint64_t address, bool thumb,
                                size_t *offsets, size_t max, size_t *tail_calls);
 
+/* Bytes of the instructions at a function's start that set its frame up, as gdb knows them; 0: the
+ * function has no frame. */
+typedef size_t arch_frame_setup_fn(const uint8_t *code, size_t size);
+
 struct arch {
     const char *name;
     uint16_t machine;         /* e_machine of its ELF files */
@@ -53,6 +57,7 @@ struct arch {
     uint8_t arguments[8], argument_count; /* slots of the first integer arguments */
     uint8_t result;                       /* slot of an integer result */
     arch_returns_fn *returns;
+    arch_frame_setup_fn *frame_setup; /* NULL: only the line table tells */
 };
 
 const struct arch *arch_of_machine(unsigned e_machine);

@@ -2,6 +2,7 @@
 
 #include <Zydis/Zydis.h>
 #include <elf.h>
+#include <string.h>
 
 /* System V psABI for AMD64, figure 3.36. */
 static const struct arch_range ranges[] = {
@@ -18,11 +19,17 @@ static const struct arch_range ranges[] = {
     {"fs_base", 58, 58, 1, 8, REGISTER_INT}, {"gs_base", 59, 59, 1, 8, REGISTER_INT},
 };
 
+#define PART(name, n, bytes)                                                                       \
+    { name, n, n, bytes, REGISTER_INT }
+#define NEW(name, n) PART(name "d", n, 4), PART(name "w", n, 2), PART(name "l", n, 1)
 static const struct arch_register aliases[] = {
-    {"pc", 16, 16, 8, REGISTER_INT}, {"sp", 7, 7, 8, REGISTER_INT},  {"fp", 6, 6, 8, REGISTER_INT},
-    {"eax", 0, 0, 4, REGISTER_INT},  {"edx", 1, 1, 4, REGISTER_INT}, {"ecx", 2, 2, 4, REGISTER_INT},
-    {"ebx", 3, 3, 4, REGISTER_INT},  {"esi", 4, 4, 4, REGISTER_INT}, {"edi", 5, 5, 4, REGISTER_INT},
-    {"ebp", 6, 6, 4, REGISTER_INT},  {"esp", 7, 7, 4, REGISTER_INT},
+    PART("pc", 16, 8), PART("sp", 7, 8),  PART("fp", 6, 8),  PART("eax", 0, 4), PART("edx", 1, 4),
+    PART("ecx", 2, 4), PART("ebx", 3, 4), PART("esi", 4, 4), PART("edi", 5, 4), PART("ebp", 6, 4),
+    PART("esp", 7, 4), PART("ax", 0, 2),  PART("dx", 1, 2),  PART("cx", 2, 2),  PART("bx", 3, 2),
+    PART("si", 4, 2),  PART("di", 5, 2),  PART("bp", 6, 2),  PART("al", 0, 1),  PART("dl", 1, 1),
+    PART("cl", 2, 1),  PART("bl", 3, 1),  PART("sil", 4, 1), PART("dil", 5, 1), PART("bpl", 6, 1),
+    NEW("r8", 8),      NEW("r9", 9),      NEW("r10", 10),    NEW("r11", 11),    NEW("r12", 12),
+    NEW("r13", 13),    NEW("r14", 14),    NEW("r15", 15),
 };
 
 static bool leaves(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
@@ -62,6 +69,23 @@ static size_t returns(const uint8_t *code, size_t size, uint64_t address, bool t
     return count;
 }
 
+static bool begins(const uint8_t *code, size_t size, size_t at, const char *bytes, size_t n) {
+    return at + n <= size && !memcmp(code + at, bytes, n);
+}
+
+/* endbr64; lea 0x8(%rsp),%r10, and $-16,%rsp, push -0x8(%r10); push %rbp; mov %rsp,%rbp */
+static size_t frame_setup(const uint8_t *code, size_t size) {
+    size_t at = begins(code, size, 0, "\xf3\x0f\x1e\xfa", 4) ? 4 : 0;
+    if (begins(code, size, at, "\x4c\x8d\x54\x24\x08\x48\x83\xe4", 8) &&
+        begins(code, size, at + 9, "\x41\xff\x72\xf8", 4))
+        at += 13;
+    if (!begins(code, size, at, "\x55", 1))
+        return 0;
+    bool moved = begins(code, size, at + 1, "\x48\x89\xe5", 3) ||
+                 begins(code, size, at + 1, "\x48\x8b\xec", 3);
+    return at + (moved ? 4 : 1);
+}
+
 const struct arch arch_x86_64 = {
     .name = "x86_64",
     .machine = EM_X86_64,
@@ -84,4 +108,5 @@ const struct arch arch_x86_64 = {
     .argument_count = 6,
     .result = 0,
     .returns = returns,
+    .frame_setup = frame_setup,
 };

@@ -57,6 +57,8 @@ const struct type *compiler_settle(struct compiler *c, const struct type *type) 
     if (plain->kind != TYPE_REFERENCE)
         return type;
     compiler_emit(c, I_FOLLOW, plain->target);
+    c->reference = type;
+    c->reference_at = c->expr->count;
     return plain->target;
 }
 
@@ -89,7 +91,10 @@ static const struct type *register_type(const struct arch *arch, const struct ar
         return type_basic(BASIC_FLOAT);
     if (reg->class == REGISTER_FLOAT)
         return type_basic(reg->size == 10 ? BASIC_LONG_DOUBLE : BASIC_UINT128);
-    return type_basic(reg->size == 8 ? BASIC_LONG : BASIC_INT);
+    return type_basic(reg->size == 8   ? BASIC_LONG
+                      : reg->size == 2 ? BASIC_SHORT
+                      : reg->size == 1 ? BASIC_SCHAR
+                                       : BASIC_INT);
 }
 
 static const char *register_name(void *ctx, size_t i) {
@@ -184,9 +189,14 @@ static const struct type *compile_measure(struct compiler *c, const struct targe
 
 static const struct type *compile_sizeof(struct compiler *c, const struct target_node *node) {
     const struct type *type = node->type, *result = type_basic(BASIC_ULONG);
-    if (node->kind == TN_SIZEOF) { /* its operand is not evaluated */
+    if (node->kind == TN_SIZEOF) { /* its operand is not evaluated, unless its size is */
         size_t before = c->expr->count;
         type = compiler_compile(c, node->args[0]);
+        const struct type *array = type ? type_plain(type) : NULL;
+        if (array && array->kind == TYPE_ARRAY && !array->size && array->bound.dwarf) {
+            compiler_emit(c, I_SIZE, result);
+            return result;
+        }
         c->expr->count = before;
     }
     if (!type)
@@ -242,11 +252,14 @@ struct error *target_expr_compile(const char *text, const struct target_site *si
         return error_no_memory();
     c.expr->arena = ARENA_INIT((size_t)4 << 20);
     scope_view_init(&c.view, site, &c.expr->arena);
-    c.error = c.view.module ? target_parse(text, &c.expr->arena, scope_type, &c.view, c.view.module,
-                                           &c.tree, &c.error_at)
+    c.error = c.view.module ? target_parse(text, &c.expr->arena, scope_type, scope_known, &c.view,
+                                           c.view.module, &c.tree, &c.error_at)
                             : error_new(ERROR_RECIPE, "no program is known");
     if (!c.error)
         c.expr->type = compiler_compile(&c, c.tree.root);
+    if (c.reference &&
+        c.reference_at == c.expr->count) /* nothing was done with what it refers to */
+        c.expr->type = c.reference;
     free(c.tree.nodes);
     if (c.error) {
         *at = c.error_at;

@@ -10,6 +10,9 @@ struct compiler {
     struct scope_view view;
     struct error *error;
     size_t error_at;
+    const struct type
+        *reference; /* the last reference that was followed, and the code's end then */
+    size_t reference_at;
 };
 
 typedef const struct type *compile_fn(struct compiler *c, const struct target_node *node);

@@ -2,6 +2,7 @@
 #include "expr/target_compiler.h"
 
 #include "base/text.h"
+#include <stdio.h>
 #include <string.h>
 
 static const struct type *step_into(struct compiler *c, const struct type *type,
@@ -128,6 +129,20 @@ static const struct type *no_member(struct compiler *c, const struct target_node
                          word ? "\"?)" : "");
 }
 
+/* x.shared, where `shared` is a static member of x's class: a variable of its own. */
+static const struct type *static_member(struct compiler *c, const struct target_node *node,
+                                        const struct type *plain) {
+    char name[1024];
+    if (!plain->name || !c->view.cxx)
+        return NULL;
+    snprintf(name, sizeof name, "%s::%s", plain->name, node->text);
+    struct meaning meaning = scope_lookup(&c->view, name);
+    if (meaning.kind == MEANS_NOTHING)
+        return NULL;
+    compiler_emit(c, I_POP, NULL);
+    return compiler_use(c, node, &meaning, arena_strdup(&c->expr->arena, name));
+}
+
 const struct type *compile_member(struct compiler *c, const struct target_node *node) {
     const struct member *path[MEMBER_PATH];
     const char *name;
@@ -163,6 +178,9 @@ const struct type *compile_member(struct compiler *c, const struct target_node *
     if (!type_is_composite(plain))
         return compiler_fail(c, node, "%s has no members", compiler_type_text(c, type));
     int n = type_member(c->view.module, type, node->text, strlen(node->text), path);
+    const struct type *shared = n ? NULL : static_member(c, node, plain);
+    if (shared || c->error)
+        return shared;
     return n <= 0 ? no_member(c, node, type, n) : step_into(c, type, path, n);
 }
 

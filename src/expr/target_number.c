@@ -127,8 +127,13 @@ static bool divide(enum target_op op, const struct type *plain, struct number a,
     return true;
 }
 
-static bool compare(enum target_op op, struct number a, struct number b, bool *out) {
-    int order = a.is_float ? (a.f > b.f) - (a.f < b.f) : (a.i > b.i) - (a.i < b.i);
+static bool compare(enum target_op op, const struct type *plain, struct number a, struct number b,
+                    bool *out) {
+    unsigned __int128 x = (unsigned __int128)a.i, y = (unsigned __int128)b.i;
+    bool huge = plain->size == 16 && !plain->sign; /* the one type that __int128 does not hold */
+    int order = a.is_float ? (a.f > b.f) - (a.f < b.f)
+                : huge     ? (x > y) - (x < y)
+                           : (a.i > b.i) - (a.i < b.i);
     bool ordered = !a.is_float || !(isnan(a.f) || isnan(b.f));
     switch (op) {
     case TOP_EQ: *out = ordered && order == 0; return true;
@@ -173,7 +178,7 @@ bool number_binary(enum target_op op, const struct type *plain, struct number a,
                    struct number *out, const char **why) {
     bool truth;
     *out = (struct number){0};
-    if (compare(op, a, b, &truth)) {
+    if (compare(op, plain, a, b, &truth)) {
         out->i = truth;
         return true;
     }

@@ -123,3 +123,82 @@ enum outcome shape_elements(struct evaluation *evaluation, const struct operand 
     *count = length;
     return OUTCOME_OK;
 }
+
+/* ---- arrays whose length is computed ---- */
+
+static enum outcome bound_of_variable(struct evaluation *evaluation, struct die variable,
+                                      uint64_t *out) {
+    struct frame *frame = evaluation->frame;
+    struct located located;
+    uint8_t missing[8];
+    const char *why = NULL;
+    size_t size = type_plain(type_of_entry(variable))->size;
+    struct unit *unit = unit_of(variable);
+    const struct dwarf_expression *location =
+        unit ? location_of(unit->module, variable, DW_AT_location, frame_lookup_pc(frame), &why)
+             : NULL;
+    enum outcome outcome =
+        location ? location_evaluate(location, frame, NULL, &located, &why) : OUTCOME_FAILED;
+    if (outcome == OUTCOME_OK)
+        outcome = located_read(&located, frame, 0, out, missing, size > 8 ? 8 : size, &why);
+    return outcome == OUTCOME_OK && missing[0] ? OUTCOME_FAILED : outcome;
+}
+
+/* gcc's expressions end in the number itself, as if it were an address. */
+static enum outcome bound_of_expression(struct evaluation *evaluation, struct die range,
+                                        unsigned attribute, uint64_t *out) {
+    struct frame *frame = evaluation->frame;
+    struct located located;
+    const char *why = NULL;
+    struct unit *unit = unit_of(range);
+    const struct dwarf_expression *location =
+        unit ? location_of(unit->module, range, attribute, frame_lookup_pc(frame), &why) : NULL;
+    enum outcome outcome =
+        location ? location_evaluate(location, frame, NULL, &located, &why) : OUTCOME_FAILED;
+    if (outcome == OUTCOME_OK && located.pieces[0].kind == PIECE_VALUE)
+        memcpy(out, located.pieces[0].value, 8);
+    else if (outcome == OUTCOME_OK)
+        *out = located.pieces[0].address;
+    return outcome;
+}
+
+enum outcome array_count(struct evaluation *evaluation, const struct type *plain, uint64_t *count) {
+    struct die range, variable;
+    uint64_t upper = 0;
+    *count = plain->count;
+    if (plain->has_count || !plain->bound.dwarf)
+        return OUTCOME_OK;
+    if (!die_at(plain->bound, &range))
+        return evaluation_fail(evaluation, "its length cannot be read");
+    unsigned attribute = die_has(range, DW_AT_upper_bound) ? DW_AT_upper_bound : DW_AT_count;
+    enum outcome outcome;
+    if (die_ref(range, attribute, &variable)) {
+        outcome = bound_of_variable(evaluation, variable, &upper);
+        die_free(&variable);
+    } else {
+        outcome = bound_of_expression(evaluation, range, attribute, &upper);
+    }
+    die_free(&range);
+    *count = upper + (attribute == DW_AT_upper_bound);
+    if (outcome == OUTCOME_AGAIN)
+        evaluation->again = true;
+    return outcome == OUTCOME_FAILED ? evaluation_fail(evaluation, "its length cannot be read")
+                                     : outcome;
+}
+
+#define DIMENSIONS 16
+
+enum outcome type_run_size(struct evaluation *evaluation, const struct type *type, uint64_t *size) {
+    const struct type *plain = type_plain(type);
+    uint64_t product = 1, count;
+    for (int i = 0; i < DIMENSIONS && plain->kind == TYPE_ARRAY && !plain->size; i++) {
+        enum outcome outcome = array_count(evaluation, plain, &count);
+        if (outcome != OUTCOME_OK)
+            return outcome;
+        if (__builtin_mul_overflow(product, count, &product))
+            return evaluation_fail(evaluation, "its length cannot be right");
+        plain = type_plain(plain->target);
+    }
+    *size = product * plain->size;
+    return OUTCOME_OK;
+}

@@ -189,6 +189,39 @@ const struct type *compile_conditional(struct compiler *c, const struct target_n
     return yes;
 }
 
+/* Where in `derived` its base class `base` is; false: it is no base class, or a virtual one. */
+static bool base_offset(struct compiler *c, const struct type *derived, const struct type *base,
+                        uint64_t *offset, int depth) {
+    derived = type_complete(c->view.module, type_plain(derived));
+    for (size_t i = 0; depth < MEMBER_PATH && i < derived->member_count; i++) {
+        const struct member *member = &derived->members[i];
+        uint64_t inner = 0;
+        if (!member->base || member->location)
+            continue;
+        if (type_plain(member->type) == base ||
+            base_offset(c, member->type, base, &inner, depth + 1)) {
+            *offset = member->offset + inner;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void cast_class(struct compiler *c, const struct type *from, const struct type *to) {
+    if (from->kind != TYPE_POINTER || to->kind != TYPE_POINTER)
+        return;
+    const struct type *f = type_plain(from->target), *t = type_plain(to->target);
+    uint64_t offset = 0;
+    if (!type_is_composite(f) || !type_is_composite(t) || f == t)
+        return;
+    bool up = base_offset(c, f, t, &offset, 0);
+    if ((up || base_offset(c, t, f, &offset, 0)) && offset) {
+        struct insn *insn = compiler_emit(c, I_SHIFT, to);
+        insn->sub = up ? TOP_ADD : TOP_SUB;
+        insn->n = offset;
+    }
+}
+
 const struct type *compile_cast(struct compiler *c, const struct target_node *node) {
     const struct target_node *operand = &c->tree.nodes[node->args[0]];
     const struct type *to = type_plain(node->type);
@@ -213,6 +246,7 @@ const struct type *compile_cast(struct compiler *c, const struct target_node *no
     if (!scalar_to || !scalar_from)
         return compiler_fail(c, node, "%s cannot be cast to %s", compiler_type_text(c, from),
                              compiler_type_text(c, node->type));
+    cast_class(c, plain, to);
     compiler_emit(c, I_CONVERT, node->type);
     return node->type;
 }

@@ -1,32 +1,14 @@
-#include "expr/target_parts.h"
+#include "expr/target_parser.h"
 
 #include "base/text.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct parser {
-    const char *text;
-    size_t at;
-    struct target_token token;
-    const char *why;
-    struct arena *arena;
-    struct target_tree *tree;
-    target_type_fn *type;
-    void *ctx;
-    struct module *module;
-    struct error *error;
-    size_t error_at;
-    int depth;
-};
-
 static int parse_conditional(struct parser *p);
 static int parse_unary(struct parser *p);
 
-static int fail(struct parser *p, size_t at, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int fail(struct parser *p, size_t at, const char *format, ...) {
+int parser_fail(struct parser *p, size_t at, const char *format, ...) {
     if (!p->error) {
         va_list args;
         va_start(args, format);
@@ -37,26 +19,27 @@ static int fail(struct parser *p, size_t at, const char *format, ...) {
     return -1;
 }
 
-static void advance(struct parser *p) {
+void parser_advance(struct parser *p) {
     p->token = target_lex(p->text, &p->at, &p->why);
     if (p->token.kind == TT_BAD)
-        fail(p, p->token.at, "%s at \"%.*s\"", p->why, (int)p->token.len, p->text + p->token.at);
+        parser_fail(p, p->token.at, "%s at \"%.*s\"", p->why, (int)p->token.len,
+                    p->text + p->token.at);
 }
 
-static bool is_op(const struct parser *p, enum target_op op) {
+bool parser_is(const struct parser *p, enum target_op op) {
     return p->token.kind == TT_OP && p->token.op == op;
 }
 
-static bool take(struct parser *p, enum target_op op) {
-    if (!is_op(p, op))
+bool parser_take(struct parser *p, enum target_op op) {
+    if (!parser_is(p, op))
         return false;
-    advance(p);
+    parser_advance(p);
     return true;
 }
 
 static bool expect(struct parser *p, enum target_op op) {
-    if (!p->error && !take(p, op))
-        fail(p, p->token.at, "expected \"%s\"", target_op_texts[op]);
+    if (!p->error && !parser_take(p, op))
+        parser_fail(p, p->token.at, "expected \"%s\"", target_op_texts[op]);
     return !p->error;
 }
 
@@ -65,12 +48,12 @@ static int add(struct parser *p, struct target_node node) {
         return -1;
     struct target_node *place = ARRAY_ADD(p->tree->nodes, p->tree->count, p->tree->cap);
     if (!place)
-        return fail(p, p->token.at, "out of memory");
+        return parser_fail(p, p->token.at, "out of memory");
     *place = node;
     return (int)p->tree->count - 1;
 }
 
-static bool is_word_token(const struct parser *p, const char *word) {
+bool parser_is_word(const struct parser *p, const char *word) {
     return p->token.kind == TT_NAME && p->token.len == strlen(word) &&
            !memcmp(p->text + p->token.at, word, p->token.len);
 }
@@ -81,7 +64,7 @@ static enum basic int_type(const struct target_token *token) {
     bool fits_int = token->i <= INT32_MAX, fits_uint = token->i <= UINT32_MAX;
     if (token->longs || !(token->unsigned_ || token->hex ? fits_uint : fits_int)) {
         bool wide = token->unsigned_ || token->i > INT64_MAX;
-        return wide ? BASIC_ULONG : BASIC_LONG;
+        return (token->longs > 1 ? BASIC_LLONG : BASIC_LONG) + wide;
     }
     return token->unsigned_ || (token->hex && !fits_int) ? BASIC_UINT : BASIC_INT;
 }
@@ -97,8 +80,9 @@ static int parse_number(struct parser *p) {
     double factor;
     if (token.unit_len) {
         if (!text_unit(token.unit, token.unit_len, &unit, &factor))
-            return fail(p, token.at, "unknown unit \"%.*s\" (ns us ms s m h, k M G, Ki Mi Gi)",
-                        (int)token.unit_len, token.unit);
+            return parser_fail(p, token.at,
+                               "unknown unit \"%.*s\" (ns us ms s m h, k M G, Ki Mi Gi)",
+                               (int)token.unit_len, token.unit);
         double value = (token.kind == TT_INT ? (double)token.i : token.f) * factor;
         bool whole = value < 9e18 && value == (double)(int64_t)value;
         node.kind = whole ? TN_INT : TN_FLOAT;
@@ -109,7 +93,7 @@ static int parse_number(struct parser *p) {
                  : token.is_float    ? BASIC_FLOAT
                  : token.longs       ? BASIC_LONG_DOUBLE
                                      : BASIC_DOUBLE;
-    advance(p);
+    parser_advance(p);
     return add(p, node);
 }
 
@@ -145,112 +129,25 @@ static int parse_quoted(struct parser *p) {
     node.kind = character ? TN_CHAR : TN_STRING;
     node.text = unquote(p, &node.len);
     if (!node.text)
-        return fail(p, p->token.at, "out of memory");
+        return parser_fail(p, p->token.at, "out of memory");
     if (character && node.len != 1)
-        return fail(p, p->token.at, "a character constant holds one byte");
+        return parser_fail(p, p->token.at, "a character constant holds one byte");
     node.i = character ? (uint64_t)(int64_t)node.text[0] : 0;
-    advance(p);
+    parser_advance(p);
     return add(p, node);
-}
-
-/* ---- types ---- */
-
-static bool starts_type(const struct parser *p) {
-    static const char *const words[] = {
-        "struct", "union", "enum", "class", "const", "volatile", "signed", "unsigned", "void",
-        "char",   "short", "int",  "long",  "float", "double",   "bool",   "_Bool",    "__int128"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (is_word_token(p, words[i]))
-            return true;
-    return false;
-}
-
-/* The words of a type's name, "const" and "volatile" left out, up to what cannot be part of it. */
-static void read_words(struct parser *p, struct buffer *name) {
-    int angles = 0;
-    while (!p->error) {
-        bool word = p->token.kind == TT_NAME || (angles && p->token.kind == TT_INT);
-        bool scope = is_op(p, TOP_SCOPE);
-        bool inside = angles && (is_op(p, TOP_COMMA) || is_op(p, TOP_MUL) || is_op(p, TOP_BIT_AND));
-        bool open = is_op(p, TOP_LT) && name->len, close = angles && is_op(p, TOP_GT);
-        bool two = angles > 1 && is_op(p, TOP_SHR);
-        if (!word && !scope && !inside && !open && !close && !two)
-            return;
-        angles += open - close - 2 * two;
-        if (is_word_token(p, "const") || is_word_token(p, "volatile")) {
-            advance(p);
-            continue;
-        }
-        bool space = word && name->len && text_is_name((char[]){name->data[name->len - 1], 0});
-        if (space || (name->len && name->data[name->len - 1] == ','))
-            buffer_putc(name, ' ');
-        if (two)
-            buffer_puts(name, "> >");
-        else
-            buffer_add(name, p->text + p->token.at, p->token.len);
-        advance(p);
-        while (word && is_op(p, TOP_DOT)) { /* Go: main.T */
-            advance(p);
-            buffer_putc(name, '.');
-            buffer_add(name, p->text + p->token.at, p->token.len);
-            advance(p);
-        }
-    }
-}
-
-static const struct type *read_type(struct parser *p) {
-    struct buffer name = BUFFER_INIT(4096);
-    const struct type *type = NULL;
-    size_t go_pointers = 0;
-    while (take(p, TOP_MUL)) /* Go: (*main.T)(p) */
-        go_pointers++;
-    read_words(p, &name);
-    if (!p->error && name.data && !name.failed)
-        type = p->type(p->ctx, name.data);
-    buffer_free(&name);
-    while (type && (is_op(p, TOP_MUL) || is_word_token(p, "const"))) {
-        if (is_op(p, TOP_MUL))
-            type = type_pointer_to(p->module, type);
-        advance(p);
-    }
-    while (type && go_pointers--)
-        type = type_pointer_to(p->module, type);
-    return type;
-}
-
-/* After "(": is this a type and a ")"? Restores the position where it is not. */
-static const struct type *try_type(struct parser *p) {
-    size_t at = p->at;
-    struct target_token token = p->token;
-    bool sure = starts_type(p);
-    size_t start = p->token.at;
-    const struct type *type =
-        p->error || (!sure && token.kind != TT_NAME && !is_op(p, TOP_MUL)) ? NULL : read_type(p);
-    if (type && is_op(p, TOP_CLOSE))
-        return type;
-    if (sure && !p->error) {
-        fail(p, start, "there is no type \"%.*s\" in the debug info", (int)(p->token.at - start),
-             p->text + start);
-        return NULL;
-    }
-    error_free(p->error);
-    p->error = NULL;
-    p->at = at;
-    p->token = token;
-    return NULL;
 }
 
 /* ---- atoms ---- */
 
 static int parse_sizeof(struct parser *p) {
     size_t at = p->token.at;
-    advance(p);
-    if (is_op(p, TOP_OPEN)) {
+    parser_advance(p);
+    if (parser_is(p, TOP_OPEN)) {
         size_t back = p->at;
         struct target_token token = p->token;
-        advance(p);
-        const struct type *type = try_type(p);
-        if (type && take(p, TOP_CLOSE))
+        parser_advance(p);
+        const struct type *type = parser_try_type(p);
+        if (type && parser_take(p, TOP_CLOSE))
             return add(p,
                        (struct target_node){
                            .kind = TN_SIZEOF_TYPE, .at = at, .type = type, .args = {-1, -1, -1}});
@@ -263,8 +160,8 @@ static int parse_sizeof(struct parser *p) {
 
 static int parse_measure(struct parser *p, enum target_node_kind kind) {
     size_t at = p->token.at;
-    advance(p);
-    advance(p); /* "(" */
+    parser_advance(p);
+    parser_advance(p); /* "(" */
     int operand = parse_conditional(p);
     expect(p, TOP_CLOSE);
     return add(p, (struct target_node){.kind = kind, .at = at, .args = {operand, -1, -1}});
@@ -277,26 +174,49 @@ static bool next_is(const struct parser *p, char c) {
     return p->text[at] == c;
 }
 
+/* "C<int>" or "f<int>": `<` begins template arguments only where the debug info has that name. */
+static bool take_arguments(struct parser *p, struct buffer *name) {
+    int depth = 0;
+    size_t end = p->token.at, had = name->len;
+    for (; p->text[end]; end++) {
+        depth += p->text[end] == '<' ? 1 : p->text[end] == '>' ? -1 : 0;
+        if (!depth)
+            break;
+    }
+    if (!p->text[end])
+        return false;
+    buffer_add(name, p->text + p->token.at, end + 1 - p->token.at);
+    if (name->failed || !p->known(p->ctx, name->data)) {
+        name->len = had;
+        return false;
+    }
+    p->at = end + 1;
+    parser_advance(p);
+    return true;
+}
+
 /* A name with its scopes and template arguments: "ns::C<int>::x". */
 static int parse_name(struct parser *p) {
     size_t at = p->token.at;
     struct buffer name = BUFFER_INIT(TARGET_EXPR_MAX);
     bool more = true;
     while (more && !p->error) {
-        if (is_op(p, TOP_SCOPE)) {
+        if (parser_is(p, TOP_SCOPE)) {
             buffer_puts(&name, "::");
         } else {
             bool quoted = p->text[p->token.at] == '\'';
             buffer_add(&name, p->text + p->token.at + quoted, p->token.len - 2 * quoted);
         }
-        bool scope = is_op(p, TOP_SCOPE);
-        advance(p);
-        more = scope ? p->token.kind == TT_NAME : is_op(p, TOP_SCOPE);
+        bool scope = parser_is(p, TOP_SCOPE);
+        parser_advance(p);
+        if (!scope && parser_is(p, TOP_LT))
+            take_arguments(p, &name);
+        more = scope ? p->token.kind == TT_NAME : parser_is(p, TOP_SCOPE);
     }
     struct target_node node = {.kind = TN_NAME, .at = at, .args = {-1, -1, -1}};
     node.text = name.data ? arena_strdup(p->arena, name.data) : NULL;
     buffer_free(&name);
-    return node.text ? add(p, node) : fail(p, at, "out of memory");
+    return node.text ? add(p, node) : parser_fail(p, at, "out of memory");
 }
 
 static int parse_word(struct parser *p) {
@@ -304,24 +224,25 @@ static int parse_word(struct parser *p) {
     struct target_node node = {.kind = TN_BOOL, .at = at, .args = {-1, -1, -1}};
     const char *word = p->text + at;
     size_t digits = 0;
-    if (is_word_token(p, "true") || is_word_token(p, "false")) {
+    if (parser_is_word(p, "true") || parser_is_word(p, "false")) {
         node.i = *word == 't';
-    } else if (is_word_token(p, "nil") || is_word_token(p, "NULL") || is_word_token(p, "nullptr")) {
+    } else if (parser_is_word(p, "nil") || parser_is_word(p, "NULL") ||
+               parser_is_word(p, "nullptr")) {
         node.kind = TN_NIL;
-    } else if (is_word_token(p, "return")) {
+    } else if (parser_is_word(p, "return")) {
         node.kind = TN_RETURN;
     } else if (p->token.len > 3 && !memcmp(word, "arg", 3) &&
                (digits = strspn(word + 3, "0123456789")) == p->token.len - 3 && digits < 3) {
         node.kind = TN_ARGUMENT;
         node.i = strtoul(word + 3, NULL, 10);
-    } else if (is_word_token(p, "sizeof")) {
+    } else if (parser_is_word(p, "sizeof")) {
         return parse_sizeof(p);
-    } else if ((is_word_token(p, "len") || is_word_token(p, "cap")) && next_is(p, '(')) {
+    } else if ((parser_is_word(p, "len") || parser_is_word(p, "cap")) && next_is(p, '(')) {
         return parse_measure(p, *word == 'l' ? TN_LEN : TN_CAP);
     } else {
         return parse_name(p);
     }
-    advance(p);
+    parser_advance(p);
     return add(p, node);
 }
 
@@ -335,22 +256,22 @@ static int parse_atom(struct parser *p) {
     case TT_REGISTER: {
         struct target_node node = {.kind = TN_REGISTER, .at = p->token.at, .args = {-1, -1, -1}};
         node.text = arena_strndup(p->arena, p->text + p->token.at + 1, p->token.len - 1);
-        advance(p);
-        return node.text ? add(p, node) : fail(p, p->token.at, "out of memory");
+        parser_advance(p);
+        return node.text ? add(p, node) : parser_fail(p, p->token.at, "out of memory");
     }
     default: break;
     }
-    if (is_op(p, TOP_SCOPE))
+    if (parser_is(p, TOP_SCOPE))
         return parse_name(p);
-    if (take(p, TOP_OPEN)) {
+    if (parser_take(p, TOP_OPEN)) {
         int inner = parse_conditional(p);
         expect(p, TOP_CLOSE);
         return inner;
     }
     if (p->token.kind == TT_END)
-        return fail(p, p->token.at, "the expression ends where a value is expected");
-    return fail(p, p->token.at, "expected a value at \"%.*s\"", (int)p->token.len,
-                p->text + p->token.at);
+        return parser_fail(p, p->token.at, "the expression ends where a value is expected");
+    return parser_fail(p, p->token.at, "expected a value at \"%.*s\"", (int)p->token.len,
+                       p->text + p->token.at);
 }
 
 /* ---- operators ---- */
@@ -358,28 +279,29 @@ static int parse_atom(struct parser *p) {
 static int parse_member(struct parser *p, int left, enum target_op op) {
     struct target_node node = {.kind = TN_MEMBER, .op = op, .args = {left, -1, -1}};
     node.at = p->token.at;
-    if (op == TOP_DOT && take(p, TOP_OPEN)) { /* Go: x.(T) */
-        const struct type *type = try_type(p);
+    if (op == TOP_DOT && parser_take(p, TOP_OPEN)) { /* Go: x.(T) */
+        const struct type *type = parser_try_type(p);
         if (!type)
-            return fail(p, node.at, "there is no such type in the debug info");
+            return parser_fail(p, node.at, "there is no such type in the debug info");
         expect(p, TOP_CLOSE);
         node.kind = TN_CAST;
         node.type = type;
         return add(p, node);
     }
     if (p->token.kind != TT_NAME)
-        return fail(p, p->token.at, "expected a member's name behind \"%s\"", target_op_texts[op]);
+        return parser_fail(p, p->token.at, "expected a member's name behind \"%s\"",
+                           target_op_texts[op]);
     node.text = arena_strndup(p->arena, p->text + p->token.at, p->token.len);
-    advance(p);
-    return node.text ? add(p, node) : fail(p, node.at, "out of memory");
+    parser_advance(p);
+    return node.text ? add(p, node) : parser_fail(p, node.at, "out of memory");
 }
 
 static int parse_index(struct parser *p, int left, size_t at) {
-    int from = is_op(p, TOP_COLON) ? -1 : parse_conditional(p), to = -1;
+    int from = parser_is(p, TOP_COLON) ? -1 : parse_conditional(p), to = -1;
     enum target_node_kind kind = TN_INDEX;
-    if (take(p, TOP_COLON)) {
+    if (parser_take(p, TOP_COLON)) {
         kind = TN_SLICE;
-        to = is_op(p, TOP_INDEX_END) ? -1 : parse_conditional(p);
+        to = parser_is(p, TOP_INDEX_END) ? -1 : parse_conditional(p);
     }
     expect(p, TOP_INDEX_END);
     return add(p, (struct target_node){.kind = kind, .at = at, .args = {left, from, to}});
@@ -389,16 +311,16 @@ static int parse_post(struct parser *p) {
     int left = parse_atom(p);
     while (!p->error) {
         size_t at = p->token.at;
-        if (take(p, TOP_DOT))
+        if (parser_take(p, TOP_DOT))
             left = parse_member(p, left, TOP_DOT);
-        else if (take(p, TOP_ARROW))
+        else if (parser_take(p, TOP_ARROW))
             left = parse_member(p, left, TOP_ARROW);
-        else if (take(p, TOP_INDEX))
+        else if (parser_take(p, TOP_INDEX))
             left = parse_index(p, left, at);
-        else if (is_op(p, TOP_OPEN))
-            return fail(p, at,
-                        "functions of the target cannot be called: reading is all that an "
-                        "expression may do");
+        else if (parser_is(p, TOP_OPEN))
+            return parser_fail(p, at,
+                               "functions of the target cannot be called: reading is all that an "
+                               "expression may do");
         else
             break;
     }
@@ -408,9 +330,9 @@ static int parse_post(struct parser *p) {
 static int parse_cast(struct parser *p) {
     size_t at = p->token.at, back = p->at;
     struct target_token token = p->token;
-    if (!take(p, TOP_OPEN))
+    if (!parser_take(p, TOP_OPEN))
         return parse_post(p);
-    const struct type *type = try_type(p);
+    const struct type *type = parser_try_type(p);
     if (!type) {
         if (p->error)
             return -1;
@@ -418,7 +340,7 @@ static int parse_cast(struct parser *p) {
         p->token = token;
         return parse_post(p);
     }
-    advance(p);
+    parser_advance(p);
     int operand = parse_unary(p);
     return add(p, (struct target_node){
                       .kind = TN_CAST, .at = at, .type = type, .args = {operand, -1, -1}});
@@ -429,10 +351,10 @@ static int parse_unary(struct parser *p) {
                                          TOP_BIT_NOT, TOP_MUL, TOP_BIT_AND};
     size_t at = p->token.at;
     if (++p->depth > TARGET_DEPTH_MAX)
-        return fail(p, at, "the expression is nested too deeply");
+        return parser_fail(p, at, "the expression is nested too deeply");
     int node = -2;
     for (size_t i = 0; i < sizeof ops / sizeof *ops && node == -2 && !p->error; i++)
-        if (take(p, ops[i])) {
+        if (parser_take(p, ops[i])) {
             int operand = parse_unary(p);
             node = add(p, (struct target_node){
                               .kind = TN_UNARY, .op = ops[i], .at = at, .args = {operand, -1, -1}});
@@ -453,12 +375,12 @@ static int binding(enum target_op op) {
 
 static int parse_binary(struct parser *p, int least) {
     if (++p->depth > TARGET_DEPTH_MAX)
-        return fail(p, p->token.at, "the expression is nested too deeply");
+        return parser_fail(p, p->token.at, "the expression is nested too deeply");
     int left = parse_unary(p);
     while (!p->error && p->token.kind == TT_OP && binding(p->token.op) >= least) {
         enum target_op op = p->token.op;
         size_t at = p->token.at;
-        advance(p);
+        parser_advance(p);
         int right = parse_binary(p, binding(op) + 1);
         left = add(p, (struct target_node){
                           .kind = TN_BINARY, .op = op, .at = at, .args = {left, right, -1}});
@@ -470,10 +392,10 @@ static int parse_binary(struct parser *p, int least) {
 static int parse_conditional(struct parser *p) {
     int test = parse_binary(p, 1);
     size_t at = p->token.at;
-    if (p->error || !take(p, TOP_QUESTION))
+    if (p->error || !parser_take(p, TOP_QUESTION))
         return test;
     if (++p->depth > TARGET_DEPTH_MAX)
-        return fail(p, at, "the expression is nested too deeply");
+        return parser_fail(p, at, "the expression is nested too deeply");
     int yes = parse_conditional(p);
     expect(p, TOP_COLON);
     int no = parse_conditional(p);
@@ -481,20 +403,26 @@ static int parse_conditional(struct parser *p) {
     return add(p, (struct target_node){.kind = TN_CONDITIONAL, .at = at, .args = {test, yes, no}});
 }
 
-struct error *target_parse(const char *text, struct arena *arena, target_type_fn *type, void *ctx,
-                           struct module *module, struct target_tree *out, size_t *at) {
-    struct parser p = {
-        .text = text, .arena = arena, .tree = out, .type = type, .ctx = ctx, .module = module};
+struct error *target_parse(const char *text, struct arena *arena, target_type_fn *type,
+                           target_known_fn *known, void *ctx, struct module *module,
+                           struct target_tree *out, size_t *at) {
+    struct parser p = {.text = text,
+                       .arena = arena,
+                       .tree = out,
+                       .type = type,
+                       .known = known,
+                       .ctx = ctx,
+                       .module = module};
     *at = 0;
     if (strlen(text) > TARGET_EXPR_MAX)
-        fail(&p, 0, "the expression is longer than %d bytes", TARGET_EXPR_MAX);
+        parser_fail(&p, 0, "the expression is longer than %d bytes", TARGET_EXPR_MAX);
     else
-        advance(&p);
+        parser_advance(&p);
     if (!p.error)
         out->root = parse_conditional(&p);
     if (!p.error && p.token.kind != TT_END)
-        fail(&p, p.token.at, "unexpected \"%.*s\" behind the expression", (int)p.token.len,
-             text + p.token.at);
+        parser_fail(&p, p.token.at, "unexpected \"%.*s\" behind the expression", (int)p.token.len,
+                    text + p.token.at);
     *at = p.error_at;
     return p.error;
 }

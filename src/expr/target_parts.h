@@ -112,8 +112,12 @@ struct target_tree {
 /* Is `name` a type here? NULL: no. */
 typedef const struct type *target_type_fn(void *ctx, const char *name);
 
-struct error *target_parse(const char *text, struct arena *arena, target_type_fn *type, void *ctx,
-                           struct module *module, struct target_tree *out, size_t *at);
+/* Is `name`, with template arguments, a type or function? */
+typedef bool target_known_fn(void *ctx, const char *name);
+
+struct error *target_parse(const char *text, struct arena *arena, target_type_fn *type,
+                           target_known_fn *known, void *ctx, struct module *module,
+                           struct target_tree *out, size_t *at);
 
 /* ---- the program ---- */
 
@@ -135,12 +139,14 @@ enum insn_op {
     I_NOT,
     I_BINARY,
     I_POINTER_STEP,
+    I_SHIFT,
     I_POINTER_DIFFERENCE,
     I_COMPARE_TEXT,
     I_TRUTH,
     I_JUMP,
     I_JUMP_IF,
     I_JUMP_UNLESS,
+    I_SIZE,
     I_LENGTH,
     I_CAPACITY,
     I_POP
@@ -204,6 +210,12 @@ struct operand operand_of_number(const struct type *type, struct number number);
 struct operand operand_in_memory(const struct type *type, uint64_t address);
 enum outcome evaluation_fail(struct evaluation *evaluation, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* The elements of an array; a VLA's are counted by what its subrange says. */
+enum outcome array_count(struct evaluation *evaluation, const struct type *plain, uint64_t *count);
+
+/* The bytes of a type, also where an array in it has a computed length. */
+enum outcome type_run_size(struct evaluation *evaluation, const struct type *type, uint64_t *size);
 
 /* A text: char arrays and pointers, shaped strings, literals. `len` is that of the whole text;
  * `bytes` are at most `max` of it, in the evaluation's arena. False (or again): not one. */

@@ -118,7 +118,7 @@ static enum outcome run_virtual(struct machine *m, const struct insn *insn, stru
     if (!top->in_memory || !module)
         return evaluation_fail(m->evaluation, "its virtual base class is not in memory");
     const struct dwarf_expression *expression =
-        location_decode(module, NULL, member->location, member->location_size);
+        location_decode(module, module->dwarf, member->location, member->location_size);
     if (!expression)
         return evaluation_fail(m->evaluation, "the place of its virtual base class is damaged");
     enum outcome outcome =
@@ -172,17 +172,20 @@ static enum outcome run_index(struct machine *m, const struct insn *insn, struct
         *top = operand_in_memory(insn->type, address + (uint64_t)at.i * insn->n);
         return OUTCOME_OK;
     }
+    uint64_t stride = insn->n;
+    if (!stride && (outcome = type_run_size(m->evaluation, insn->type, &stride)) != OUTCOME_OK)
+        return outcome;
     if (plain->kind == TYPE_ARRAY) {
         /* C lets an array's last element be passed; Go does not. */
         if (plain->unit_go && (at.i < 0 || (uint64_t)at.i >= plain->count))
             return evaluation_fail(m->evaluation, "index %lld is outside of its %llu elements",
                                    (long long)at.i, (unsigned long long)plain->count);
-        *top = part_of(top, insn->type, (uint64_t)at.i * insn->n);
+        *top = part_of(top, insn->type, (uint64_t)at.i * stride);
         return OUTCOME_OK;
     }
     outcome = operand_number(m->evaluation, top, &base);
     if (outcome == OUTCOME_OK)
-        *top = operand_in_memory(insn->type, (uint64_t)base.i + (uint64_t)at.i * insn->n);
+        *top = operand_in_memory(insn->type, (uint64_t)base.i + (uint64_t)at.i * stride);
     return outcome;
 }
 
@@ -308,6 +311,26 @@ static enum outcome run_pointer(struct machine *m, const struct insn *insn, stru
     return OUTCOME_OK;
 }
 
+/* A pointer to a class, seen as one to a base class of it, or the other way. Null stays null. */
+static enum outcome run_shift(struct machine *m, const struct insn *insn, struct operand *top) {
+    struct number number;
+    enum outcome outcome = operand_number(m->evaluation, top, &number);
+    if (outcome != OUTCOME_OK)
+        return outcome;
+    if (number.i)
+        number.i += insn->sub == TOP_SUB ? -(__int128)insn->n : (__int128)insn->n;
+    *top = operand_of_number(insn->type, number);
+    return OUTCOME_OK;
+}
+
+static enum outcome run_size(struct machine *m, const struct insn *insn, struct operand *top) {
+    uint64_t size;
+    enum outcome outcome = type_run_size(m->evaluation, top->type, &size);
+    if (outcome == OUTCOME_OK)
+        *top = operand_of_number(insn->type, (struct number){.i = (__int128)size});
+    return outcome;
+}
+
 static enum outcome run_compare_text(struct machine *m, const struct insn *insn,
                                      struct operand *left, const struct operand *right) {
     const char *a, *b;
@@ -381,6 +404,8 @@ static enum outcome step(struct machine *m, const struct insn *insn, size_t *at)
     case I_BIT_NOT:
     case I_NOT:
     case I_TRUTH: return run_unary(m, insn, top);
+    case I_SHIFT: return run_shift(m, insn, top);
+    case I_SIZE: return run_size(m, insn, top);
     case I_LENGTH:
     case I_CAPACITY: return run_length(m, insn, top);
     case I_SLICE: {

@@ -1,8 +1,10 @@
 #include "expr/target_scope.h"
 
 #include "base/text.h"
+#include "symbol/cxx_name.h"
 #include "symbol/match.h"
 #include "symbol/names.h"
+#include <stdio.h>
 #include <string.h>
 
 void scope_view_init(struct scope_view *view, const struct target_site *site, struct arena *arena) {
@@ -118,10 +120,37 @@ struct global_search {
     int best_rank;
 };
 
+static bool is_transparent(const char *part, size_t n) {
+    return (n == 21 && !memcmp(part, "(anonymous namespace)", n)) ||
+           (n > 2 && part[0] == '_' && part[1] == '_'); /* the library's inline namespaces */
+}
+
+/* `prefix` (n bytes, "ns::C::") is what a name needs in front: visible where the function itself is
+ * in that namespace or class. The nearest one wins. 0: not visible. */
+static int enclosing_rank(struct scope_view *view, const char *prefix, size_t n) {
+    const char *own = view->function ? view->function->name : NULL;
+    int shared = 0;
+    if (!own || view->go)
+        return 1;
+    while (n) {
+        const char *end = memmem(prefix, n, "::", 2);
+        size_t part = end ? (size_t)(end - prefix) + 2 : n;
+        if (!is_transparent(prefix, part - 2)) {
+            if (strncmp(own, prefix, part))
+                return 0;
+            own += part;
+            shared += (int)part;
+        }
+        prefix += part;
+        n -= part;
+    }
+    return 16 + shared;
+}
+
 /* A definition beats a declaration; the own unit beats others; what is global beats another file's
  * statics. */
 static int rank(struct scope_view *view, struct unit *unit, const struct names *names,
-                const struct name *name, struct die die) {
+                const struct name *name, struct die die, size_t wanted) {
     int rank = 1;
     struct buffer text = BUFFER_INIT(1 << 16);
     if (view->unit && unit_entries(view->unit) == unit_entries(unit))
@@ -129,13 +158,9 @@ static int rank(struct scope_view *view, struct unit *unit, const struct names *
     if (die_flag(die, DW_AT_external) || name->tag == DW_TAG_member)
         rank += 2;
     name_qualified(names, name, &text);
-    /* Names of the function's own namespace or class come first. */
-    const char *own = view->function ? view->function->name : "";
-    size_t n = text.data ? text.len - strlen(name->name) : 0;
-    if (text.data && n && !strncmp(own, text.data, n))
-        rank += 16 + (int)(n < 8 ? n : 8);
-    else if (text.data && !n)
-        rank += 4;
+    size_t n = text.data && text.len >= wanted ? text.len - wanted : 0;
+    int enclosing = n ? enclosing_rank(view, text.data, n) : 4;
+    rank = enclosing ? rank + enclosing : 0;
     buffer_free(&text);
     return rank;
 }
@@ -176,13 +201,66 @@ static bool take_global(void *ctx, struct unit *unit, const struct names *names,
         if (!found.location && !found.constant) /* a declaration: its definition may follow */
             found.kind = MEANS_NOTHING;
     }
-    int value = found.kind == MEANS_NOTHING ? 0 : rank(search->view, unit, names, name, die);
+    int value = found.kind == MEANS_NOTHING
+                    ? 0
+                    : rank(search->view, unit, names, name, die, strlen(search->pattern.text));
     if (value > search->best_rank) {
         search->best = found;
         search->best_rank = value;
     }
     die_free(&die);
     return true;
+}
+
+/* gdb's function::variable: a static variable of a function. */
+struct static_search {
+    struct scope_view *view;
+    struct loaded *loaded;
+    struct name_pattern pattern;
+    const char *variable;
+    struct meaning found;
+};
+
+static void search_scopes(struct static_search *search, struct scope *scope) {
+    for (size_t i = 0; i < scope->variable_count && !search->found.kind; i++) {
+        struct die die;
+        if (strcmp(scope->variables[i].name, search->variable) ||
+            !die_at(scope->variables[i].place, &die))
+            continue;
+        struct meaning meaning = of_entry(search->view, search->loaded, die, 0);
+        if (meaning.kind == MEANS_STATIC)
+            search->found = meaning;
+        die_free(&die);
+    }
+    for (size_t i = 0; i < scope->child_count; i++)
+        search_scopes(search, scope->children[i]);
+}
+
+static bool take_function(void *ctx, struct unit *unit, const struct names *names,
+                          const struct name *name) {
+    struct static_search *search = ctx;
+    struct function *function = name->code && name_pattern_fits(&search->pattern, unit, names, name)
+                                    ? function_of_entry(unit, name->offset)
+                                    : NULL;
+    struct scope *scope = function ? function_scope(function) : NULL;
+    if (scope)
+        search_scopes(search, scope);
+    return !search->found.kind;
+}
+
+static struct meaning find_function_static(struct scope_view *view, const char *name) {
+    struct static_search search = {.view = view, .variable = cxx_last_part(name)};
+    char function[1024];
+    if (search.variable < name + 3)
+        return search.found;
+    snprintf(function, sizeof function, "%.*s", (int)(search.variable - 2 - name), name);
+    name_pattern_init(&search.pattern, function);
+    for (size_t i = 0; i < view->site->space->count && !search.found.kind; i++) {
+        search.loaded = &view->site->space->list[i];
+        module_find(search.loaded->module, search.pattern.last, search.pattern.last_len,
+                    NAME_FUNCTION, take_function, &search);
+    }
+    return search.found;
 }
 
 static struct meaning find_global(struct scope_view *view, const char *name) {
@@ -260,6 +338,8 @@ struct meaning scope_lookup(struct scope_view *view, const char *name) {
     if (!out.kind)
         out = find_global(view, plain);
     if (!out.kind)
+        out = find_function_static(view, plain);
+    if (!out.kind)
         out = find_symbol(view, plain);
     return out;
 }
@@ -318,4 +398,8 @@ const struct type *scope_type(void *ctx, const char *name) {
         if (space->list[i].module != view->module)
             type = type_named(space->list[i].module, name, NULL);
     return type;
+}
+
+bool scope_known(void *ctx, const char *name) {
+    return scope_type(ctx, name) || scope_lookup(ctx, name).kind != MEANS_NOTHING;
 }

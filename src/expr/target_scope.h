@@ -47,3 +47,4 @@ struct meaning scope_variable(struct scope_view *view, const struct variable *va
 /* The name that is nearest to `name` among those that are visible; NULL. */
 const char *scope_nearest(struct scope_view *view, const char *name);
 const struct type *scope_type(void *view, const char *name);
+bool scope_known(void *view, const char *name);

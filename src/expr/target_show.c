@@ -157,59 +157,20 @@ static value_ref show_elements(struct viewer *v, const struct operand *whole,
     return list;
 }
 
-/* A VLA's length is where its subrange says: in a variable, or computed. */
-static bool computed_count(struct viewer *v, const struct type *plain, uint64_t *count) {
-    struct die range, variable;
-    const struct dwarf_expression *location;
-    const char *why = "";
-    struct located located;
-    uint64_t upper = 0;
-    uint8_t missing[8];
-    struct frame *frame = v->evaluation->frame;
-    bool found = false;
-    if (!plain->bound.dwarf || !die_at(plain->bound, &range))
-        return false;
-    unsigned attribute = die_has(range, DW_AT_upper_bound) ? DW_AT_upper_bound : DW_AT_count;
-    uint64_t more = attribute == DW_AT_upper_bound;
-    size_t size = 8;
-    if (die_ref(range, attribute, &variable)) {
-        size = type_plain(type_of_entry(variable))->size;
-        location = location_of(v->module, variable, DW_AT_location, frame_lookup_pc(frame), &why);
-        die_free(&variable);
-        if (location && location_evaluate(location, frame, NULL, &located, &why) == OUTCOME_OK)
-            found = located_read(&located, frame, 0, &upper, missing, size > 8 ? 8 : size, &why) ==
-                        OUTCOME_OK &&
-                    !missing[0];
-    } else {
-        location = location_of(v->module, range, attribute, frame_lookup_pc(frame), &why);
-        enum outcome outcome =
-            location ? location_evaluate(location, frame, NULL, &located, &why) : OUTCOME_FAILED;
-        found = outcome == OUTCOME_OK;
-        if (found && located.pieces[0].kind == PIECE_VALUE)
-            memcpy(&upper, located.pieces[0].value, 8);
-        else if (found) /* gcc's expressions end in the number itself */
-            upper = located.pieces[0].address;
-        if (outcome == OUTCOME_AGAIN)
-            v->evaluation->again = true;
-    }
-    die_free(&range);
-    *count = found ? upper + more : 0;
-    return found;
-}
-
 static value_ref show_array(struct viewer *v, const struct operand *operand, unsigned depth) {
     const struct type *plain = type_plain(operand->type), *element = type_plain(plain->target);
     uint64_t count = plain->count;
     if (operand->has_text)
         return text_value(v, (const char *)operand->bytes, operand->size, 0, false);
-    if (!plain->has_count && plain->bound.dwarf && !computed_count(v, plain, &count))
-        return v->evaluation->again ? value_new(v->into, VALUE_NULL)
-                                    : value_error(v->into, "its length cannot be read");
+    uint64_t stride = plain->stride;
+    if (array_count(v->evaluation, plain, &count) != OUTCOME_OK ||
+        (!stride && type_run_size(v->evaluation, plain->target, &stride) != OUTCOME_OK))
+        return show_failed(v);
     if (v->as == SHOW_AS_BYTES && element->size == 1)
         return show_bytes_at(v, operand, count);
     if (type_is_text(element) && !plain->unit_go && !plain->vector)
         return show_char_array(v, operand, element, count);
-    return show_elements(v, operand, plain->target, plain->stride, count, depth);
+    return show_elements(v, operand, plain->target, stride, count, depth);
 }
 
 /* ---- structs ---- */
@@ -223,7 +184,7 @@ static bool base_operand(struct viewer *v, const struct operand *operand,
     const char *why = "";
     const struct dwarf_expression *expression =
         operand->in_memory
-            ? location_decode(v->module, NULL, member->location, member->location_size)
+            ? location_decode(v->module, v->module->dwarf, member->location, member->location_size)
             : NULL;
     if (!expression)
         return false;

@@ -24,14 +24,12 @@ static value_ref hex(struct viewer *v, unsigned __int128 number) {
     return value_string(v->into, text, strlen(text));
 }
 
-static value_ref wide(struct viewer *v, __int128 number) {
+static value_ref wide(struct viewer *v, unsigned __int128 number, bool negative) {
     char text[48], *at = text + sizeof text;
-    bool negative = number < 0;
-    unsigned __int128 rest = negative ? 0 - (unsigned __int128)number : (unsigned __int128)number;
     *--at = '\0';
     do
-        *--at = (char)('0' + (int)(rest % 10));
-    while (rest /= 10);
+        *--at = (char)('0' + (int)(number % 10));
+    while (number /= 10);
     if (negative)
         *--at = '-';
     return value_string(v->into, at, strlen(at));
@@ -44,9 +42,13 @@ static value_ref integer(struct viewer *v, const struct type *plain, __int128 i)
                                      : ~(unsigned __int128)0;
         return hex(v, (unsigned __int128)i & mask);
     }
+    if (!plain->sign && plain->size == 16 && i < 0)
+        return wide(v, (unsigned __int128)i, false);
     if (i >= INT64_MIN && i <= INT64_MAX)
         return value_int(v->into, (int64_t)i);
-    return i >= 0 && i <= (__int128)UINT64_MAX ? value_uint(v->into, (uint64_t)i) : wide(v, i);
+    return i >= 0 && i <= (__int128)UINT64_MAX
+               ? value_uint(v->into, (uint64_t)i)
+               : wide(v, i < 0 ? 0 - (unsigned __int128)i : (unsigned __int128)i, i < 0);
 }
 
 value_ref show_number(struct viewer *v, const struct operand *operand, unsigned depth) {

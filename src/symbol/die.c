@@ -130,20 +130,22 @@ bool die_unsigned(struct die die, unsigned attribute, uint64_t *out) {
     return there;
 }
 
-/* DW_FORM_data1 to data4 carry no sign: what a compiler writes there for a negative number is its
- * two's complement in that size. */
+/* DW_FORM_data1 to data4 carry no sign of their own: compilers write negative numbers as
+ * DW_FORM_sdata. */
 bool die_signed(struct die die, unsigned attribute, int64_t *out) {
     Dwarf_Attribute at;
-    Dwarf_Signed value;
+    Dwarf_Signed value = 0;
     Dwarf_Unsigned positive;
     Dwarf_Error error = NULL;
     if (!get(die, attribute, &at))
         return false;
-    bool there = dwarf_fine(die.dwarf, dwarf_formsdata(at, &value, &error), &error);
-    if (!there && dwarf_fine(die.dwarf, dwarf_formudata(at, &positive, &error), &error)) {
+    unsigned form = form_of(die, at);
+    bool sign = form == DW_FORM_sdata || form == DW_FORM_implicit_const;
+    bool there = !sign && dwarf_fine(die.dwarf, dwarf_formudata(at, &positive, &error), &error);
+    if (there)
         value = (Dwarf_Signed)positive;
-        there = true;
-    }
+    else
+        there = dwarf_fine(die.dwarf, dwarf_formsdata(at, &value, &error), &error);
     dwarf_dealloc_attribute(at);
     if (there)
         *out = value;

@@ -123,8 +123,8 @@ void frames_free(struct frames *frames) {
 
 /* ---- rows ---- */
 
-static bool read_rule(struct module *module, const Dwarf_Regtable_Entry3 *entry,
-                      struct rule *rule) {
+static bool read_rule(struct module *module, struct dwarf *dwarf,
+                      const Dwarf_Regtable_Entry3 *entry, struct rule *rule) {
     rule->dwarf = entry->dw_regnum;
     switch (entry->dw_value_type) {
     case DW_EXPR_OFFSET:
@@ -142,7 +142,7 @@ static bool read_rule(struct module *module, const Dwarf_Regtable_Entry3 *entry,
         return true;
     default:
         rule->kind = entry->dw_value_type == DW_EXPR_EXPRESSION ? RULE_AT_EXPR : RULE_IS_EXPR;
-        rule->expression = location_decode(module, NULL, ENTRY_BLOCK(entry), ENTRY_LENGTH(entry));
+        rule->expression = location_decode(module, dwarf, ENTRY_BLOCK(entry), ENTRY_LENGTH(entry));
         return rule->expression;
     }
 }
@@ -175,7 +175,7 @@ static bool read_rows(struct module *module, struct dwarf *dwarf, Dwarf_Fde fde,
     struct rule rules[ARCH_SLOTS];
     memset(entries, 0, sizeof entries);
     if (!dwarf_fine(dwarf, ALL_REGS(fde, pc, &table, &at, &error), &error) ||
-        !read_rule(module, &table.rt3_cfa_rule, &row->cfa))
+        !read_rule(module, dwarf, &table.rt3_cfa_rule, &row->cfa))
         return false;
     const struct arch *arch = module->elf->arch;
     for (unsigned i = 0; i < COLUMNS && row->rule_count < ARCH_SLOTS; i++) {
@@ -183,7 +183,7 @@ static bool read_rows(struct module *module, struct dwarf *dwarf, Dwarf_Fde fde,
         struct arch_register reg;
         *rule = (struct rule){0};
         bool known = arch_register_of_dwarf(arch, i, &reg) || i == (unsigned)arch->return_column;
-        if (!known || !read_rule(module, &entries[i], rule) || rule->kind == RULE_SAME)
+        if (!known || !read_rule(module, dwarf, &entries[i], rule) || rule->kind == RULE_SAME)
             continue;
         rule->slot =
             i == (unsigned)arch->return_column && arch->link < 0 ? (uint8_t)arch->pc : reg.slot;
@@ -374,6 +374,17 @@ static enum unwind_result by_rules(struct frame *frame, const struct row *row, s
     return settle(caller, pc, row->signal);
 }
 
+/* The stubs of a procedure linkage table have no symbols, and often no unwind information. */
+static bool is_stub(const struct frame *frame) {
+    const struct elf_file *elf = frame->loaded ? frame->loaded->module->elf : NULL;
+    uint64_t pc = frame_lookup_pc(frame);
+    for (size_t i = 0; elf && i < elf->section_count; i++)
+        if (!strncmp(elf->sections[i].name, ".plt", 4) && pc >= elf->sections[i].address &&
+            pc - elf->sections[i].address < elf->sections[i].size)
+            return true;
+    return false;
+}
+
 /* Code without unwind information: the frame pointer's chain, where there is one. At a function's
  * first instruction the return address is still where the call has put it. */
 static enum unwind_result by_frame_pointer(struct frame *frame, struct frame *caller,
@@ -382,7 +393,8 @@ static enum unwind_result by_frame_pointer(struct frame *frame, struct frame *ca
     uint64_t sp = 0, fp = 0, words[2], pc;
     const struct elf_symbol *symbol =
         frame->loaded ? module_symbol_at(frame->loaded->module, frame_lookup_pc(frame)) : NULL;
-    bool at_entry = frame->innermost && symbol && symbol->address == frame_lookup_pc(frame);
+    bool first = symbol && symbol->address == frame_lookup_pc(frame);
+    bool at_entry = frame->innermost && (first || is_stub(frame));
     *why = "there is no unwind information for this code";
     if (arch->word != 8 || !registers_get(&frame->registers, (unsigned)arch->sp, &sp) ||
         !registers_get(&frame->registers, (unsigned)arch->fp, &fp))

@@ -24,8 +24,9 @@ static const char *qualified(struct module *module, struct die die) {
     struct die from;
     const char *plain = die_name(die);
     struct buffer out = BUFFER_INIT(4096);
-    if (!plain || !die_inherited(die, DW_AT_name, &from))
-        return plain ? plain : "";
+    plain = name_canonical(module, plain ? plain : "");
+    if (!*plain || !die_inherited(die, DW_AT_name, &from))
+        return plain;
     struct unit *unit = unit_of(from);
     const struct names *names = unit ? unit_names(unit) : NULL;
     uintptr_t index = names ? (uintptr_t)map_get(&names->by_offset, die_key(die_place(from))) : 0;
@@ -385,6 +386,18 @@ static uint64_t marked_end(const struct lines *lines, const struct range *range)
     return 0;
 }
 
+/* Where the frame has been set up; in the middle of a line's code, where the next one begins. */
+static uint64_t after_setup(const struct function *function, const struct lines *lines,
+                            const struct range *range) {
+    struct elf_file *elf = function->unit->module->elf;
+    uint8_t code[32];
+    if (!elf->arch || !elf->arch->frame_setup)
+        return line_next(lines, function->entry, range->high);
+    size_t size = elf_read(elf, function->entry, code, sizeof code);
+    uint64_t pc = function->entry + elf->arch->frame_setup(code, size);
+    return line_begins(lines, pc) ? pc : line_next(lines, pc, range->high);
+}
+
 /* gdb: the line table's own mark is believed of clang alone (gcc writes none); optimised code with
  * location lists is right from its entry on; else the prologue ends where the second line begins.
  * Go marks the end of its prologues, and its entry is executed twice when the stack grows. */
@@ -400,5 +413,5 @@ uint64_t function_start(struct function *function) {
         return marked;
     if (unit_is_optimised(unit))
         return function->entry;
-    return line_next(lines, function->entry, range->high);
+    return after_setup(function, lines, range);
 }

@@ -189,6 +189,11 @@ uint64_t line_next(const struct lines *lines, uint64_t pc, uint64_t end) {
     return pc;
 }
 
+bool line_begins(const struct lines *lines, uint64_t pc) {
+    const struct line_row *row = line_at(lines, pc);
+    return row && row->address == pc;
+}
+
 bool path_ends_with(const char *path, const char *suffix) {
     size_t n = strlen(path), k = strlen(suffix);
     while (k > 2 && suffix[0] == '.' && suffix[1] == '/')

@@ -30,5 +30,8 @@ const char *line_file(const struct lines *lines, const struct line_row *row);
  * where there is none. */
 uint64_t line_next(const struct lines *lines, uint64_t pc, uint64_t end);
 
+/* Does the code of a line begin at `pc`? */
+bool line_begins(const struct lines *lines, uint64_t pc);
+
 /* Is `suffix` ("main.c", "src/main.c") the end of `path`, at a slash? */
 bool path_ends_with(const char *path, const char *suffix);

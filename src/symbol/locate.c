@@ -22,13 +22,14 @@ struct search {
 
 /* ---- collecting ---- */
 
-static void add_place(struct search *search, uint64_t address, const char *function, bool inlined) {
+static struct code_place *add_place(struct search *search, uint64_t address, const char *function,
+                                    bool inlined) {
     struct place_list *out = search->out;
     struct module *module = search->loaded->module;
     struct code_place *place =
         out->count < PLACES_MAX ? ARRAY_ADD(out->list, out->count, out->cap) : NULL;
     if (!place)
-        return;
+        return NULL;
     struct unit *unit = unit_at(module, address);
     const struct lines *lines = unit ? unit_lines(unit) : NULL;
     const struct line_row *row = line_at(lines, address);
@@ -38,6 +39,7 @@ static void add_place(struct search *search, uint64_t address, const char *funct
                                  .file = row ? line_file(lines, row) : "",
                                  .line = row ? row->line : 0,
                                  .inlined = inlined};
+    return place;
 }
 
 static void add_returns(struct search *search, const struct range *ranges, size_t count,
@@ -157,12 +159,14 @@ struct line_hit {
     struct function *function;
 };
 
-static void add_line(struct search *search, struct unit *unit, const struct line_row *row,
-                     struct scope *seen[], size_t *seen_count) {
+static void add_line(struct search *search, const struct line_row *row, struct scope *seen[],
+                     size_t *seen_count) {
     struct function *function = function_at(search->loaded->module, row->address);
     struct scope *scope = function ? scope_at(function, row->address) : NULL;
     uint64_t address = row->address;
-    (void)unit;
+    /* A block that declares nothing is none: a line has one place in the blocks that count. */
+    while (scope && scope->kind == SCOPE_BLOCK && !scope->variable_count)
+        scope = scope->parent;
     for (size_t i = 0; scope && i < *seen_count; i++)
         if (seen[i] == scope)
             return;
@@ -182,7 +186,9 @@ static void add_line(struct search *search, struct unit *unit, const struct line
         address =
             address < start && same_part && address - function->entry < 4096 ? start : address;
     }
-    add_place(search, address, function ? function->name : "", inlined);
+    struct code_place *place = add_place(search, address, function ? function->name : "", inlined);
+    if (place && address == row->address) /* several lines may begin at one address */
+        place->line = row->line;
 }
 
 static void find_line(struct search *search) {
@@ -198,7 +204,7 @@ static void find_line(struct search *search) {
             const struct line_row *row = &lines->rows[k];
             if (row->line == search->query->line && row->statement && !row->end &&
                 path_ends_with(line_file(lines, row), search->query->file))
-                add_line(search, unit, row, seen, &seen_count);
+                add_line(search, row, seen, &seen_count);
         }
     }
 }

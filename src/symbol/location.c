@@ -16,8 +16,9 @@
 #define HEAD_FREE(head) dwarf_loc_head_c_dealloc(head)
 #endif
 
-static struct dwarf_expression *decode(struct module *module, struct unit *unit,
-                                       const uint8_t *bytes, size_t size, int depth);
+static struct dwarf_expression *decode(struct module *module, struct dwarf *dwarf,
+                                       struct unit *unit, const uint8_t *bytes, size_t size,
+                                       int depth);
 
 /* DW_OP_addrx and DW_OP_constx name entries of .debug_addr: that of the file that was linked. */
 static bool resolve_index(struct unit *unit, struct location_op *op) {
@@ -38,12 +39,13 @@ static bool resolve_index(struct unit *unit, struct location_op *op) {
     return fine;
 }
 
-static void read_blocks(struct module *module, struct unit *unit, struct location_op *op,
-                        int depth) {
+static void read_blocks(struct module *module, struct dwarf *dwarf, struct unit *unit,
+                        struct location_op *op, int depth) {
     switch (op->op) {
     case DW_OP_entry_value:
     case DW_OP_GNU_entry_value:
-        op->inner = decode(module, unit, (const uint8_t *)(uintptr_t)op->b, op->a, depth + 1);
+        op->inner =
+            decode(module, dwarf, unit, (const uint8_t *)(uintptr_t)op->b, op->a, depth + 1);
         break;
     case DW_OP_implicit_value: op->block = (const uint8_t *)(uintptr_t)op->b; break;
     default: break;
@@ -87,7 +89,7 @@ static struct dwarf_expression *read_ops(struct module *module, struct unit *uni
         expression->count++;
         fine = fine && resolve_index(unit, op);
         if (fine)
-            read_blocks(module, unit, op, depth);
+            read_blocks(module, dwarf, unit, op, depth);
     }
     if (fine)
         resolve_branches(expression, offsets);
@@ -95,9 +97,9 @@ static struct dwarf_expression *read_ops(struct module *module, struct unit *uni
     return fine ? expression : NULL;
 }
 
-static struct dwarf_expression *decode(struct module *module, struct unit *unit,
-                                       const uint8_t *bytes, size_t size, int depth) {
-    struct dwarf *dwarf = unit ? unit->dwarf : module->dwarf;
+static struct dwarf_expression *decode(struct module *module, struct dwarf *dwarf,
+                                       struct unit *unit, const uint8_t *bytes, size_t size,
+                                       int depth) {
     Dwarf_Loc_Head_c head;
     Dwarf_Unsigned count, low, high, ops, at, where;
     Dwarf_Addr start, end;
@@ -124,9 +126,9 @@ static struct dwarf_expression *decode(struct module *module, struct unit *unit,
     return expression;
 }
 
-const struct dwarf_expression *location_decode(struct module *module, struct unit *unit,
+const struct dwarf_expression *location_decode(struct module *module, struct dwarf *dwarf,
                                                const uint8_t *bytes, size_t size) {
-    return decode(module, unit, bytes, size, 0);
+    return decode(module, dwarf, NULL, bytes, size, 0);
 }
 
 /* Is this entry of a list the one for `pc`? A plain expression is for every pc. */

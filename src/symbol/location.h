@@ -28,7 +28,10 @@ struct dwarf_expression {
  * where the entry has none for this pc, or what else is wrong. In the module's arena. */
 const struct dwarf_expression *location_of(struct module *module, struct die die,
                                            unsigned attribute, uint64_t pc, const char **why);
-const struct dwarf_expression *location_decode(struct module *module, struct unit *unit,
+
+/* A bare expression of a frame rule or a base class. The bytes are in a section of `dwarf`:
+ * libdwarf believes no others. */
+const struct dwarf_expression *location_decode(struct module *module, struct dwarf *dwarf,
                                                const uint8_t *bytes, size_t size);
 
 enum piece_kind { PIECE_MEMORY, PIECE_REGISTER, PIECE_VALUE, PIECE_BYTES, PIECE_MISSING };

@@ -1,5 +1,6 @@
 #include "symbol/match.h"
 
+#include "symbol/cxx_name.h"
 #include "symbol/lines.h"
 #include "symbol/types.h"
 #include <ctype.h>
@@ -48,15 +49,15 @@ void name_pattern_init(struct name_pattern *pattern, const char *text) {
         pattern->file = pattern->storage + 1024;
         text = colons + 2;
     }
-    snprintf(pattern->text, sizeof pattern->text, "%.*s",
-             params ? (int)(params - text) : (int)sizeof pattern->text - 1, text);
-    int depth = 0;
-    pattern->last = pattern->text;
-    for (const char *at = pattern->text; *at; at++) {
-        depth += *at == '<' ? 1 : *at == '>' ? -1 : 0;
-        if (depth == 0 && at[0] == ':' && at[1] == ':')
-            pattern->last = at + 2;
-    }
+    char plain[sizeof pattern->text];
+    struct buffer canonical = BUFFER_INIT(sizeof pattern->text);
+    snprintf(plain, sizeof plain, "%.*s", params ? (int)(params - text) : (int)sizeof plain - 1,
+             text);
+    cxx_canonical(plain, &canonical);
+    snprintf(pattern->text, sizeof pattern->text, "%s",
+             canonical.data && !canonical.failed ? canonical.data : plain);
+    buffer_free(&canonical);
+    pattern->last = cxx_last_part(pattern->text);
     bool is_operator = !strncmp(pattern->last, "operator", 8);
     pattern->last_len = is_operator ? strlen(pattern->last) : strcspn(pattern->last, "<");
     snprintf(pattern->hint, sizeof pattern->hint, "%.*s", (int)pattern->last_len, pattern->last);

@@ -1,5 +1,6 @@
 /* What is inside of types: members, enumerators, parameters. */
 #include "base/text.h"
+#include "symbol/cxx_name.h"
 #include "symbol/names.h"
 #include "symbol/types.h"
 #include <stdlib.h>
@@ -92,15 +93,10 @@ static bool are_flags(const struct type *type) {
     uint64_t seen = 0;
     for (size_t i = 0; i < type->enumerator_count; i++) {
         uint64_t value = (uint64_t)type->enumerators[i].value;
-        if (type->enumerators[i].value < 0)
+        uint64_t run = value ? value >> __builtin_ctzll(value) : 0;
+        if (type->enumerators[i].value < 0 || (run & (run + 1)) || (seen & value))
             return false;
-        if (!value)
-            continue;
-        uint64_t run = value >> __builtin_ctzll(value);
-        if ((run & (run + 1)) || (__builtin_popcountll(value) == 1 && (seen & value)))
-            return false;
-        if (__builtin_popcountll(value) == 1)
-            seen |= value;
+        seen |= value;
     }
     return true;
 }
@@ -159,10 +155,7 @@ static bool is_definition(void *ctx, struct unit *unit, const struct names *name
 
 static const struct type *find_definition(struct module *module, struct type *type) {
     struct definition search = {.wanted = type};
-    const char *last = type->name;
-    for (const char *at = type->name; *at && *at != '<'; at++)
-        if (at[0] == ':' && at[1] == ':')
-            last = at + 2;
+    const char *last = cxx_last_part(type->name);
     size_t n = strcspn(last, "<");
     module_find(module, last, n, NAME_TYPE, is_definition, &search);
     return search.found;
@@ -186,6 +179,17 @@ const struct type *type_complete(struct module *module, const struct type *const
         die_free(&die);
     }
     return type;
+}
+
+/* Two ways to one object: through a base class that both have as a virtual one. */
+static bool shared_base(const struct member *const *a, int a_len, const struct member *const *b,
+                        int b_len) {
+    bool virtual_a = false, virtual_b = false;
+    for (int i = 0; i < a_len; i++)
+        virtual_a |= a[i]->virtual_base;
+    for (int i = 0; i < b_len; i++)
+        virtual_b |= b[i]->virtual_base;
+    return virtual_a && virtual_b && a[a_len - 1] == b[b_len - 1];
 }
 
 static int find_member(struct module *module, const struct type *type, const char *name, size_t n,
@@ -215,10 +219,12 @@ static int find_member(struct module *module, const struct type *type, const cha
         }
         memcpy(inner, path, sizeof inner);
         int more = find_member(module, member->type, name, n, inner, depth + 1);
-        if (more < 0 || (more > 0 && found > 0 && inner[depth] != member))
+        if (more > 0)
+            inner[depth] = member;
+        bool same = more > 0 && found > 0 && shared_base(path, found, inner, more);
+        if (more < 0 || (more > 0 && found > 0 && !same))
             return -1;
         if (more > 0 && !found) {
-            inner[depth] = member;
             memcpy(path, inner, sizeof inner);
             found = more;
         }

@@ -1,6 +1,7 @@
 #include "symbol/names.h"
 
 #include "base/text.h"
+#include "symbol/cxx_name.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 struct walk {
     struct unit *unit;
     struct names *names;
+    bool cxx;
 };
 
 unsigned name_kind(const struct name *name) {
@@ -57,6 +59,19 @@ static void describe_code(struct die die, struct name *name) {
         name->inlined = how == DW_INL_inlined || how == DW_INL_declared_inlined;
 }
 
+const char *name_canonical(struct module *module, const char *name) {
+    struct buffer out = BUFFER_INIT(1 << 16);
+    if (!name || !strchr(name, '<'))
+        return name;
+    cxx_canonical(name, &out);
+    if (out.data && !out.failed && strcmp(out.data, name)) {
+        const char *copy = arena_strdup(&module->arena, out.data);
+        name = copy ? copy : name;
+    }
+    buffer_free(&out);
+    return name;
+}
+
 static uint32_t add(struct walk *walk, struct die die, unsigned tag, uint32_t parent) {
     struct names *names = walk->names;
     struct name *name =
@@ -79,7 +94,8 @@ static uint32_t add(struct walk *walk, struct die die, unsigned tag, uint32_t pa
         name->name = from ? from->name : die_name(die);
         name->parent = from ? from->parent : parent;
     }
-    if (made || has_inside(tag))
+    name->name = name_canonical(walk->unit->module, name->name);
+    if (tag != DW_TAG_enumerator)
         map_put(&names->by_offset, die_key(place), (void *)names->count);
     return (uint32_t)names->count;
 }
@@ -94,6 +110,24 @@ static void walk_import(struct walk *walk, struct die die, uint32_t parent, int 
     if (unit.dwarf == die.dwarf) /* those of another file are found in that file */
         walk_inside(walk, unit, parent, depth + 1);
     die_free(&unit);
+}
+
+/* Classes that a function declares (lambdas, too) have methods with names of their own. */
+static void walk_function(struct walk *walk, struct die parent_die, int depth) {
+    struct die die;
+    if (depth > DEPTH || !die_child(parent_die, &die))
+        return;
+    do {
+        unsigned tag = die_tag(die);
+        if (tag == DW_TAG_lexical_block) {
+            walk_function(walk, die, depth + 1);
+        } else if (tag == DW_TAG_structure_type || tag == DW_TAG_class_type ||
+                   tag == DW_TAG_union_type) {
+            uint32_t self = add(walk, die, tag, 0);
+            walk_inside(walk, die, self, depth + 1);
+        }
+    } while (walk->names->count < NAMES_MAX && die_step(&die));
+    die_free(&die);
 }
 
 static void walk_inside(struct walk *walk, struct die parent_die, uint32_t parent, int depth) {
@@ -114,6 +148,8 @@ static void walk_inside(struct walk *walk, struct die parent_die, uint32_t paren
             !die_flag(die, DW_AT_declaration))
             continue;
         uint32_t self = add(walk, die, tag, parent);
+        if (tag == DW_TAG_subprogram && walk->cxx)
+            walk_function(walk, die, depth + 1);
         if (has_inside(tag)) {
             bool plain = tag == DW_TAG_enumeration_type && !die_flag(die, DW_AT_enum_class);
             walk_inside(walk, die, plain ? parent : self, depth + 1);
@@ -130,7 +166,11 @@ const struct names *unit_names(struct unit *unit) {
     unit->names = calloc(1, sizeof *unit->names);
     if (!unit->names)
         return &none;
-    struct walk walk = {unit, unit->names};
+    unit_load(unit);
+    struct walk walk = {
+        unit, unit->names,
+        unit->language == DW_LANG_C_plus_plus ||
+            (unit->language >= DW_LANG_C_plus_plus_03 && unit->language <= DW_LANG_C_plus_plus_14)};
     struct die die;
     if (die_at((struct die_place){unit->dwarf, unit->die, unit->types && unit->version < 5},
                &die)) {
@@ -153,12 +193,13 @@ void name_qualified(const struct names *names, const struct name *name, struct b
         at = at->parent ? &names->list[at->parent - 1] : NULL;
     }
     while (n--) {
-        buffer_puts(out, path[n]->name                             ? path[n]->name
-                         : path[n]->tag == DW_TAG_namespace        ? "(anonymous namespace)"
-                         : path[n]->tag == DW_TAG_enumeration_type ? "(enum)"
-                                                                   : "(anonymous)");
-        if (n)
-            buffer_puts(out, "::");
+        const char *part = path[n]->name;
+        if (!part && path[n]->tag == DW_TAG_namespace)
+            part = "(anonymous namespace)";
+        if (!part) /* a lambda's class, or another one without a name */
+            continue;
+        buffer_puts(out, part);
+        buffer_puts(out, n ? "::" : "");
     }
 }
 

@@ -29,6 +29,10 @@ const struct names *unit_names(struct unit *unit);
 /* Appends the name with its namespaces and classes: "ns::C::f", Go's "main.f" as it is. */
 void name_qualified(const struct names *names, const struct name *name, struct buffer *out);
 
+/* A name of the debug info in its canonical form (cxx_name.h); in the module's arena, or as it is.
+ */
+const char *name_canonical(struct module *module, const char *name);
+
 struct die_place name_place(struct unit *unit, const struct name *name);
 
 enum name_kinds {

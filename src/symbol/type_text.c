@@ -1,5 +1,6 @@
 /* Types as people write them, in both directions. */
 #include "base/text.h"
+#include "symbol/cxx_name.h"
 #include "symbol/names.h"
 #include "symbol/types.h"
 #include <ctype.h>
@@ -28,20 +29,29 @@ static void print_star(const struct type *type, struct buffer *out, int depth) {
         buffer_puts(out, marks[type->kind == TYPE_REFERENCE ? 1 + type->rvalue : 0]);
 }
 
+/* const before volatile, whatever order the debug info has; in front of what they qualify, but
+ * behind a pointer's star. */
 static void print_qualifier(const struct type *type, struct buffer *out, int depth) {
-    const char *word = type->kind == TYPE_CONST      ? "const"
-                       : type->kind == TYPE_VOLATILE ? "volatile"
-                                                     : type->name;
-    const struct type *under = type->target;
-    for (int i = 0; i < DEPTH && (under->kind == TYPE_CONST || under->kind == TYPE_VOLATILE); i++)
-        under = under->target;
-    if (under->kind == TYPE_POINTER || under->kind == TYPE_REFERENCE ||
-        under->kind == TYPE_MEMBER_POINTER) {
-        print_before(type->target, out, depth + 1);
-        buffer_printf(out, " %s", word);
-    } else {
-        buffer_printf(out, "%s ", word);
-        print_before(type->target, out, depth + 1);
+    bool constant = false, changing = false;
+    const char *other = NULL;
+    for (int i = 0; i < DEPTH; i++, type = type->target) {
+        constant |= type->kind == TYPE_CONST;
+        changing |= type->kind == TYPE_VOLATILE;
+        if (type->kind == TYPE_QUALIFIED)
+            other = type->name;
+        else if (type->kind != TYPE_CONST && type->kind != TYPE_VOLATILE)
+            break;
+    }
+    bool behind = type->kind == TYPE_POINTER || type->kind == TYPE_REFERENCE ||
+                  type->kind == TYPE_MEMBER_POINTER;
+    if (behind)
+        print_before(type, out, depth + 1);
+    buffer_printf(out, "%s%s%s%s%s%s", behind && (constant || changing || other) ? " " : "",
+                  constant ? "const" : "", constant && (changing || other) ? " " : "",
+                  changing ? "volatile" : "", changing && other ? " " : "", other ? other : "");
+    if (!behind) {
+        buffer_putc(out, ' ');
+        print_before(type, out, depth + 1);
     }
 }
 
@@ -215,16 +225,6 @@ static bool count_words(const char *name, struct words *words) {
 }
 
 static const struct type *base_type(const char *name, const struct elf_file *elf) {
-    static const struct type extra[] = {
-        {.kind = TYPE_CHAR, .name = "signed char", .size = 1, .sign = true, .complete = true},
-        {.kind = TYPE_CHAR, .name = "unsigned char", .size = 1, .complete = true},
-        {.kind = TYPE_INT, .name = "short", .size = 2, .sign = true, .complete = true},
-        {.kind = TYPE_INT, .name = "unsigned short", .size = 2, .complete = true},
-        {.kind = TYPE_INT, .name = "long long", .size = 8, .sign = true, .complete = true},
-        {.kind = TYPE_INT, .name = "unsigned long long", .size = 8, .complete = true},
-        {.kind = TYPE_INT, .name = "long", .size = 4, .sign = true, .complete = true},
-        {.kind = TYPE_INT, .name = "unsigned long", .size = 4, .complete = true},
-    };
     struct words w = {0};
     if (!count_words(name, &w))
         return NULL;
@@ -236,18 +236,17 @@ static const struct type *base_type(const char *name, const struct elf_file *elf
         return type_basic(BASIC_FLOAT);
     if (w.double_)
         return type_basic(w.longs ? BASIC_LONG_DOUBLE : BASIC_DOUBLE);
-    if (w.char_)
-        return w.sign ? &extra[0] : w.unsigned_ ? &extra[1] : type_basic(BASIC_CHAR);
-    if (w.int128)
-        return type_basic(w.unsigned_ ? BASIC_UINT128 : BASIC_INT128);
-    if (w.shorts)
-        return &extra[2 + (w.unsigned_ != 0)];
-    if (w.longs > 1)
-        return &extra[4 + (w.unsigned_ != 0)];
-    if (w.longs)
-        return elf->is64 ? type_basic(w.unsigned_ ? BASIC_ULONG : BASIC_LONG)
-                         : &extra[6 + (w.unsigned_ != 0)];
-    return type_basic(w.unsigned_ ? BASIC_UINT : BASIC_INT);
+    bool narrow = !elf->is64 && w.longs == 1;
+    enum basic basic = w.char_       ? (w.sign ? BASIC_SCHAR : BASIC_CHAR)
+                       : w.int128    ? BASIC_INT128
+                       : w.shorts    ? BASIC_SHORT
+                       : w.longs > 1 ? BASIC_LLONG
+                       : narrow      ? BASIC_LONG32
+                       : w.longs     ? BASIC_LONG
+                                     : BASIC_INT;
+    if (w.char_ && w.unsigned_)
+        return type_basic(BASIC_UCHAR);
+    return type_basic(w.unsigned_ ? basic + 1 : basic); /* unsigned ones follow signed ones */
 }
 
 struct search {
@@ -282,7 +281,7 @@ static bool take_type(void *ctx, struct unit *unit, const struct names *names,
     return !(near && !type->declaration);
 }
 
-const struct type *type_named(struct module *module, const char *name, struct unit *near) {
+static const struct type *find_type(struct module *module, const char *name, struct unit *near) {
     static const struct {
         const char *word;
         enum type_kind kind;
@@ -301,10 +300,16 @@ const struct type *type_named(struct module *module, const char *name, struct un
         }
     while (*search.name == ' ')
         search.name++;
-    const char *last = search.name;
-    for (const char *at = search.name; *at && *at != '<'; at++)
-        if (at[0] == ':' && at[1] == ':')
-            last = at + 2;
+    const char *last = cxx_last_part(search.name);
     module_find(module, last, strcspn(last, "<"), NAME_TYPE, take_type, &search);
     return search.best;
+}
+
+const struct type *type_named(struct module *module, const char *name, struct unit *near) {
+    struct buffer canonical = BUFFER_INIT(1 << 16);
+    cxx_canonical(name, &canonical);
+    const struct type *type =
+        find_type(module, canonical.data && !canonical.failed ? canonical.data : name, near);
+    buffer_free(&canonical);
+    return type;
 }

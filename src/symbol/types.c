@@ -7,25 +7,41 @@
 
 #define PLAIN_DEPTH 64
 
-static const struct type unknown_type = {.kind = TYPE_UNKNOWN, .name = "<unknown type>"};
+static const struct type unknown_type = {
+    .kind = TYPE_UNKNOWN, .name = "<unknown type>", .complete = true, .shared = true};
+
+#define BASIC(basic_kind, basic_name, bytes, basic_sign)                                           \
+    {                                                                                              \
+        .kind = basic_kind, .name = basic_name, .size = bytes, .sign = basic_sign,                 \
+        .complete = true, .shared = true                                                           \
+    }
 
 static const struct type basics[BASICS] = {
-    [BASIC_INT] = {.kind = TYPE_INT, .name = "int", .size = 4, .sign = true, .complete = true},
-    [BASIC_UINT] = {.kind = TYPE_INT, .name = "unsigned int", .size = 4, .complete = true},
-    [BASIC_LONG] = {.kind = TYPE_INT, .name = "long", .size = 8, .sign = true, .complete = true},
-    [BASIC_ULONG] = {.kind = TYPE_INT, .name = "unsigned long", .size = 8, .complete = true},
-    [BASIC_INT128] = {.kind = TYPE_INT, .name = "__int128", .size = 16, .sign = true},
-    [BASIC_UINT128] = {.kind = TYPE_INT, .name = "unsigned __int128", .size = 16},
-    [BASIC_CHAR] = {.kind = TYPE_CHAR, .name = "char", .size = 1, .sign = true, .complete = true},
-    [BASIC_BOOL] = {.kind = TYPE_BOOL, .name = "bool", .size = 1, .complete = true},
-    [BASIC_DOUBLE] = {.kind = TYPE_FLOAT, .name = "double", .size = 8, .complete = true},
-    [BASIC_LONG_DOUBLE] = {.kind = TYPE_FLOAT, .name = "long double", .size = 16},
-    [BASIC_FLOAT] = {.kind = TYPE_FLOAT, .name = "float", .size = 4, .complete = true},
-    [BASIC_VOID] = {.kind = TYPE_VOID, .name = "void", .complete = true},
+    [BASIC_INT] = BASIC(TYPE_INT, "int", 4, true),
+    [BASIC_UINT] = BASIC(TYPE_INT, "unsigned int", 4, false),
+    [BASIC_LONG] = BASIC(TYPE_INT, "long", 8, true),
+    [BASIC_ULONG] = BASIC(TYPE_INT, "unsigned long", 8, false),
+    [BASIC_LLONG] = BASIC(TYPE_INT, "long long", 8, true),
+    [BASIC_ULLONG] = BASIC(TYPE_INT, "unsigned long long", 8, false),
+    [BASIC_INT128] = BASIC(TYPE_INT, "__int128", 16, true),
+    [BASIC_UINT128] = BASIC(TYPE_INT, "unsigned __int128", 16, false),
+    [BASIC_SCHAR] = BASIC(TYPE_CHAR, "signed char", 1, true),
+    [BASIC_UCHAR] = BASIC(TYPE_CHAR, "unsigned char", 1, false),
+    [BASIC_SHORT] = BASIC(TYPE_INT, "short", 2, true),
+    [BASIC_USHORT] = BASIC(TYPE_INT, "unsigned short", 2, false),
+    [BASIC_LONG32] = BASIC(TYPE_INT, "long", 4, true),
+    [BASIC_ULONG32] = BASIC(TYPE_INT, "unsigned long", 4, false),
+    [BASIC_CHAR] = BASIC(TYPE_CHAR, "char", 1, true),
+    [BASIC_BOOL] = BASIC(TYPE_BOOL, "bool", 1, false),
+    [BASIC_DOUBLE] = BASIC(TYPE_FLOAT, "double", 8, true),
+    [BASIC_LONG_DOUBLE] = BASIC(TYPE_FLOAT, "long double", 16, true),
+    [BASIC_FLOAT] = BASIC(TYPE_FLOAT, "float", 4, true),
+    [BASIC_VOID] = BASIC(TYPE_VOID, "void", 0, false),
     [BASIC_POINTER] = {.kind = TYPE_POINTER,
                        .size = 8,
                        .target = &basics[BASIC_VOID],
-                       .complete = true},
+                       .complete = true,
+                       .shared = true},
 };
 
 const struct type *type_basic(enum basic basic) {
@@ -103,10 +119,8 @@ static const char *qualified_name(struct module *module, struct die die, struct 
         return name;
     const struct names *names = unit_names(unit);
     uintptr_t index = (uintptr_t)map_get(&names->by_offset, die_key(die_place(die)));
-    for (size_t i = index ? 0 : names->count; !index && i < names->count; i++)
-        index = names->list[i].offset == die_place(die).offset ? i + 1 : 0;
     if (!index || !names->list[index - 1].parent)
-        return name;
+        return name_canonical(module, name);
     name_qualified(names, &names->list[index - 1], &out);
     if (!out.failed && out.data)
         name = arena_strdup(&module->arena, out.data);
@@ -218,6 +232,10 @@ static struct type *make(struct module *module, struct die die, unsigned tag) {
         type->name = qualified_name(module, die, unit);
     if (tag == DW_TAG_base_type)
         read_base(die, type);
+    if (tag == DW_TAG_unspecified_type && type->name && strstr(type->name, "nullptr")) {
+        type->kind = TYPE_POINTER;
+        type->target = &basics[BASIC_VOID];
+    }
     bool pointer = type->kind == TYPE_POINTER || type->kind == TYPE_REFERENCE;
     if (pointer && !type->size)
         type->size = die.dwarf->elf->is64 ? 8 : 4;
@@ -259,7 +277,9 @@ static const struct type *type_at_depth(struct module *module, struct die_place 
         return &unknown_type;
     }
     bool composite = type_is_composite(type);
-    if (!composite && tag != DW_TAG_base_type)
+    if (tag == DW_TAG_subprogram && depth < PLAIN_DEPTH)
+        type->target = type_of_entry(die);
+    else if (!composite && tag != DW_TAG_base_type)
         type->target = type_target(module, die, depth);
     if (tag == DW_TAG_ptr_to_member_type && die_ref(die, DW_AT_containing_type, &holder)) {
         type->holder = type_at_depth(module, die_place(holder), depth + 1);
@@ -311,8 +331,7 @@ const struct type *type_plain(const struct type *type) {
 
 const struct type *type_pointer_to(struct module *module, const struct type *type) {
     struct type *base = (struct type *)type;
-    bool shared = type >= basics && type < basics + BASICS;
-    if (!shared && base->pointer_to_me)
+    if (base->pointer_to_me)
         return base->pointer_to_me;
     struct type *pointer = ARENA_NEW(&module->arena, struct type);
     if (!pointer)
@@ -322,7 +341,7 @@ const struct type *type_pointer_to(struct module *module, const struct type *typ
                              .target = type,
                              .unit_go = type->unit_go,
                              .complete = true};
-    if (!shared && type != &unknown_type)
+    if (!type->shared)
         base->pointer_to_me = pointer;
     return pointer;
 }

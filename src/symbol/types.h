@@ -70,6 +70,7 @@ struct type {
     size_t enumerator_count;
     struct die_place place;
     bool complete;
+    bool shared; /* one of this library's own: of no module, never written to */
     const struct type *pointer_to_me; /* made for casts and & */
 };
 
@@ -100,8 +101,16 @@ enum basic {
     BASIC_UINT,
     BASIC_LONG,
     BASIC_ULONG,
+    BASIC_LLONG,
+    BASIC_ULLONG,
     BASIC_INT128,
     BASIC_UINT128,
+    BASIC_SCHAR,
+    BASIC_UCHAR,
+    BASIC_SHORT,
+    BASIC_USHORT,
+    BASIC_LONG32, /* of 32-bit targets */
+    BASIC_ULONG32,
     BASIC_CHAR,
     BASIC_BOOL,
     BASIC_DOUBLE,

@@ -155,7 +155,7 @@ static json_t *go_to_frame(struct peek *peek, int n, struct frame frames[2], str
 static json_t *to_json(const struct buffer *in, value_ref ref) {
     struct buffer text = BUFFER_INIT(16 << 20);
     value_json(in, ref, &text);
-    json_t *json = text.data ? json_loads(text.data, JSON_DECODE_ANY, NULL) : NULL;
+    json_t *json = text.data ? json_loads(text.data, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
     buffer_free(&text);
     return json ? json : json_null();
 }
@@ -179,7 +179,7 @@ static json_t *show(struct peek *peek, const struct target_expr *expr, struct fr
             buffer_clear(&values);
             evaluation.again = false;
             ref = operand_show(&evaluation, &operand, &limits, SHOW_AS_IS, &values);
-            type_print(operand.type, &type);
+            type_print(target_expr_type(expr), &type);
             if (!evaluation.again)
                 answer = json_pack("{s:s,s:o}", "type", type.data ? type.data : "", "value",
                                    to_json(&values, ref));

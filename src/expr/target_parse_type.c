@@ -1,0 +1,90 @@
+/* Types in expressions: casts and sizeof. */
+#include "expr/target_parser.h"
+
+#include "base/text.h"
+
+static bool starts_type(const struct parser *p) {
+    static const char *const words[] = {
+        "struct", "union", "enum", "class", "const", "volatile", "signed", "unsigned", "void",
+        "char",   "short", "int",  "long",  "float", "double",   "bool",   "_Bool",    "__int128"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (parser_is_word(p, words[i]))
+            return true;
+    return false;
+}
+
+/* The words of a type's name, "const" and "volatile" left out, up to what cannot be part of it. */
+static void read_words(struct parser *p, struct buffer *name) {
+    int angles = 0;
+    while (!p->error) {
+        bool word = p->token.kind == TT_NAME || (angles && p->token.kind == TT_INT);
+        bool scope = parser_is(p, TOP_SCOPE);
+        bool inside = angles && (parser_is(p, TOP_COMMA) || parser_is(p, TOP_MUL) ||
+                                 parser_is(p, TOP_BIT_AND));
+        bool open = parser_is(p, TOP_LT) && name->len, close = angles && parser_is(p, TOP_GT);
+        bool two = angles > 1 && parser_is(p, TOP_SHR);
+        if (!word && !scope && !inside && !open && !close && !two)
+            return;
+        angles += open - close - 2 * two;
+        if (parser_is_word(p, "const") || parser_is_word(p, "volatile")) {
+            parser_advance(p);
+            continue;
+        }
+        bool space = word && name->len && text_is_name((char[]){name->data[name->len - 1], 0});
+        if (space || (name->len && name->data[name->len - 1] == ','))
+            buffer_putc(name, ' ');
+        if (two)
+            buffer_puts(name, "> >");
+        else
+            buffer_add(name, p->text + p->token.at, p->token.len);
+        parser_advance(p);
+        while (word && parser_is(p, TOP_DOT)) { /* Go: main.T */
+            parser_advance(p);
+            buffer_putc(name, '.');
+            buffer_add(name, p->text + p->token.at, p->token.len);
+            parser_advance(p);
+        }
+    }
+}
+
+static const struct type *read_type(struct parser *p) {
+    struct buffer name = BUFFER_INIT(4096);
+    const struct type *type = NULL;
+    size_t go_pointers = 0;
+    while (parser_take(p, TOP_MUL)) /* Go: (*main.T)(p) */
+        go_pointers++;
+    read_words(p, &name);
+    if (!p->error && name.data && !name.failed)
+        type = p->type(p->ctx, name.data);
+    buffer_free(&name);
+    while (type && (parser_is(p, TOP_MUL) || parser_is_word(p, "const"))) {
+        if (parser_is(p, TOP_MUL))
+            type = type_pointer_to(p->module, type);
+        parser_advance(p);
+    }
+    while (type && go_pointers--)
+        type = type_pointer_to(p->module, type);
+    return type;
+}
+
+const struct type *parser_try_type(struct parser *p) {
+    size_t at = p->at;
+    struct target_token token = p->token;
+    bool sure = starts_type(p);
+    size_t start = p->token.at;
+    const struct type *type = p->error || (!sure && token.kind != TT_NAME && !parser_is(p, TOP_MUL))
+                                  ? NULL
+                                  : read_type(p);
+    if (type && parser_is(p, TOP_CLOSE))
+        return type;
+    if (sure && !p->error) {
+        parser_fail(p, start, "there is no type \"%.*s\" in the debug info",
+                    (int)(p->token.at - start), p->text + start);
+        return NULL;
+    }
+    error_free(p->error);
+    p->error = NULL;
+    p->at = at;
+    p->token = token;
+    return NULL;
+}
