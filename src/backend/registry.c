@@ -1,13 +1,14 @@
 /* Which back end serves which URI: one line each. */
 #include "session/backend.h"
 
-extern const struct backend_ops delve_ops;
+extern const struct backend_ops delve_ops, file_ops;
 
 static const struct {
     const char *prefix;
     const struct backend_ops *ops; /* NULL: known, but not there yet */
 } backends[] = {
-    {"dlv:", &delve_ops}, {"dlv+", &delve_ops}, {"gdb:", NULL}, {"gdb+", NULL}, {"native:", NULL},
+    {"dlv:", &delve_ops}, {"dlv+", &delve_ops}, {"file:", &file_ops},
+    {"gdb:", NULL},       {"gdb+", NULL},       {"native:", NULL},
 };
 
 const struct backend_ops *backend_find(const char *uri, const char **why) {

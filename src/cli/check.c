@@ -5,13 +5,17 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: pickglass check RECIPE... [TARGET] [-p NAME=VALUE]\n"
+    "usage: pickglass check RECIPE... [TARGET | --binary FILE] [-p NAME=VALUE]\n"
     "\n"
     "Everything that can be known before a run. Shows how each recipe was understood, or\n"
     "all that is wrong with it, at its lines. With a target: whether its back end can do\n"
     "what is asked, whether every place exists there, and whether its debugger accepts\n"
     "the conditions. The target is left as it was found: one that runs is halted for a\n"
     "moment, one that is stopped stays stopped.\n"
+    "\n"
+    "With --binary: against the program's file and its debug info, with nothing running.\n"
+    "Every place, and every expression of C, C++, Go and Rust with its type; what is wrong\n"
+    "in one stands below it.\n"
     "\n"
     "Exit code: 0 fine, 2 something is wrong, 3 the target cannot be reached.\n";
 
@@ -38,6 +42,14 @@ static void print_place(pick_value place) {
     free(line);
 }
 
+static void print_types(pick_value types) {
+    const char *key, *text;
+    size_t len;
+    for (size_t i = 0; i < pick_value_count(types); i++)
+        if (pick_value_text(pick_value_child(types, i, &key), &text, &len))
+            printf("      %s: %.*s\n", key, (int)len, text);
+}
+
 static void on_event(void *ctx, const pick_event *event) {
     struct checked *checked = ctx;
     const char *text, *type = pick_event_type(event);
@@ -55,6 +67,8 @@ static void on_event(void *ctx, const pick_event *event) {
             pick_value places = pick_event_value(event, path);
             for (size_t k = 0; k < pick_value_count(places); k++)
                 print_place(pick_value_child(places, k, NULL));
+            snprintf(path, sizeof path, "probes.%zu.types", i);
+            print_types(pick_event_value(event, path));
         }
     } else if (pick_value_text(pick_event_value(event, !strcmp(type, "end") ? "error" : "message"),
                                &text, &len)) {
@@ -113,9 +127,19 @@ static int check_main(int argc, char **argv) {
     int code, worst = EXIT_FINE, recipes = 0;
     if (!options_read(&check_command, argc, argv, &o, &code))
         return code;
+    char binary[4096];
     for (int i = 0; i < o.word_count; i++)
         if (is_target(o.words[i]))
             target = o.words[i];
+    if (o.binary && target) {
+        code = say_usage(&check_command, "either a target or --binary");
+        options_clear(&o);
+        return code;
+    }
+    if (o.binary) {
+        snprintf(binary, sizeof binary, "file:%s", o.binary);
+        target = binary;
+    }
     for (int i = 0; i < o.word_count; i++) {
         if (is_target(o.words[i]))
             continue;

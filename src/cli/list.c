@@ -3,14 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] =
-    "usage: pickglass list TARGET functions|files|types|variables|threads|goroutines [PATTERN]\n"
+    "usage: pickglass list TARGET|FILE functions|files|types|variables|threads|goroutines\n"
+    "                      [PATTERN]\n"
     "\n"
     "What there is to probe, a line each. PATTERN is a regular expression of the target's\n"
     "debugger. The target is left as it was found: one that runs is halted for a moment.\n"
     "\n"
-    "  pickglass list dlv://127.0.0.1:4040 functions '^main\\.'\n";
+    "  pickglass list dlv://127.0.0.1:4040 functions '^main\\.'\n"
+    "  pickglass list ./server functions '^parse_'      a program's file, with nothing running\n";
 
 struct listed {
     bool done;
@@ -60,8 +63,10 @@ static int list(const struct options *o) {
     if (!run)
         return EXIT_RUN;
     pick_error *error = pick_run_list(run, o->words[1], o->word_count > 2 ? o->words[2] : NULL);
+    char file[4096];
+    snprintf(file, sizeof file, "file:%s", o->words[0]);
     if (!error)
-        error = add_target(run, o->words[0]);
+        error = add_target(run, is_target(o->words[0]) ? o->words[0] : file);
     apply_options(run, o);
     pick_run_option(run, PICK_STATUS, 0);
     pick_run_mode(run, PICK_LIST);
@@ -80,8 +85,8 @@ static int list_main(int argc, char **argv) {
         return code;
     if (o.word_count < 2 || o.word_count > 3)
         code = say_usage(&list_command, "it needs a target and what to list");
-    else if (!is_target(o.words[0]))
-        code = say_usage(&list_command, "\"%s\" is no target (listing a FILE is not there yet)",
+    else if (!is_target(o.words[0]) && access(o.words[0], R_OK))
+        code = say_usage(&list_command, "\"%s\" is no target, and no file that can be read",
                          o.words[0]);
     else
         code = list(&o);
@@ -89,5 +94,5 @@ static int list_main(int argc, char **argv) {
     return code;
 }
 
-const struct command list_command = {"list", "functions, files, types, ... of a target", help, "c",
-                                     list_main};
+const struct command list_command = {"list", "functions, files, types, ... of a target or file",
+                                     help, "c", list_main};

@@ -125,7 +125,11 @@ static bool take(const struct command *command, int option, struct options *o, i
         o->sinks[o->sink_count++] = optarg;
         return true;
     case 'q': o->quiet = 1; return true;
-    case O_BINARY: return not_yet(command, "--binary", code);
+    case O_BINARY:
+        if (command != &check_command)
+            return not_yet(command, "--binary", code);
+        o->binary = optarg;
+        return true;
     case O_PID: return not_yet(command, "--pid", code);
     case O_RECORD: return not_yet(command, "--record", code);
     case O_TARGETS: o->targets_file = optarg; return true;
@@ -185,7 +189,7 @@ void options_clear(struct options *options) {
     options->params = NULL;
 }
 
-static const char *const schemes[] = {"dlv:", "dlv+", "gdb:", "gdb+", "native:"};
+static const char *const schemes[] = {"dlv:", "dlv+", "file:", "gdb:", "gdb+", "native:"};
 
 static bool has_scheme(const char *word) {
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)

@@ -14,7 +14,7 @@
  *
  * An expression is parsed, resolved and typed once for a place in the code, and is immutable
  * afterwards: a flat program. Evaluation is pure over the registers and the memory of a frame;
- * where memory is missing it says OUTCOME_AGAIN, having noted in `memory` all that it wants. */
+ * where memory is missing it says EVAL_AGAIN, having noted in `memory` all that it wants. */
 #pragma once
 
 #include "base/buffer.h"
@@ -42,9 +42,9 @@ struct target_site {
     struct space *space;
     struct loaded *loaded; /* the module of `pc`; NULL: only globals are known */
     uint64_t pc;           /* link-time, as frame_lookup_pc() tells it */
+    unsigned callers;      /* so many inlined calls further out than the innermost at `pc` */
     bool entry;            /* argN are what the ABI passes at a function's first instruction */
     bool returning;        /* `return` is the function's result */
-    bool inner_hidden;     /* a frame further up: names of the function itself */
     shape_fn *shape;       /* may be NULL */
 };
 
@@ -79,7 +79,7 @@ struct evaluation {
     char text[160];  /* where `why` may point */
 };
 
-/* OUTCOME_FAILED: evaluation->why. */
+/* EVAL_FAILED: evaluation->why. */
 enum outcome target_expr_evaluate(const struct target_expr *expr, struct evaluation *evaluation,
                                   struct operand *out);
 

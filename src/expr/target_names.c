@@ -2,7 +2,6 @@
 #include "expr/target_compiler.h"
 
 #include "base/text.h"
-#include <stdio.h>
 #include <string.h>
 
 static const struct type *step_into(struct compiler *c, const struct type *type,
@@ -132,15 +131,11 @@ static const struct type *no_member(struct compiler *c, const struct target_node
 /* x.shared, where `shared` is a static member of x's class: a variable of its own. */
 static const struct type *static_member(struct compiler *c, const struct target_node *node,
                                         const struct type *plain) {
-    char name[1024];
-    if (!plain->name || !c->view.cxx)
-        return NULL;
-    snprintf(name, sizeof name, "%s::%s", plain->name, node->text);
-    struct meaning meaning = scope_lookup(&c->view, name);
+    struct meaning meaning = scope_static_member(&c->view, plain, node->text, 0);
     if (meaning.kind == MEANS_NOTHING)
         return NULL;
     compiler_emit(c, I_POP, NULL);
-    return compiler_use(c, node, &meaning, arena_strdup(&c->expr->arena, name));
+    return compiler_use(c, node, &meaning, node->text);
 }
 
 const struct type *compile_member(struct compiler *c, const struct target_node *node) {

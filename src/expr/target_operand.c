@@ -7,12 +7,12 @@
 enum outcome evaluation_fail(struct evaluation *evaluation, const char *format, ...) {
     va_list args;
     if (evaluation->why)
-        return OUTCOME_FAILED;
+        return EVAL_FAILED;
     va_start(args, format);
     vsnprintf(evaluation->text, sizeof evaluation->text, format, args);
     va_end(args);
     evaluation->why = evaluation->text;
-    return OUTCOME_FAILED;
+    return EVAL_FAILED;
 }
 
 struct operand operand_in_memory(const struct type *type, uint64_t address) {
@@ -34,8 +34,8 @@ enum outcome operand_read(struct evaluation *evaluation, const struct operand *o
                           uint64_t offset, void *out, size_t size) {
     if (operand->in_memory) {
         switch (memory_read(evaluation->frame->memory, operand->address + offset, out, size)) {
-        case MEMORY_OK: return OUTCOME_OK;
-        case MEMORY_AGAIN: evaluation->again = true; return OUTCOME_AGAIN;
+        case MEMORY_OK: return EVAL_OK;
+        case MEMORY_AGAIN: evaluation->again = true; return EVAL_AGAIN;
         default:
             return evaluation_fail(evaluation, "cannot read memory at 0x%llx",
                                    (unsigned long long)(operand->address + offset));
@@ -47,7 +47,7 @@ enum outcome operand_read(struct evaluation *evaluation, const struct operand *o
         if (operand->missing[offset + i])
             return evaluation_fail(evaluation, "optimized out");
     memcpy(out, bytes_of(operand) + offset, size);
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 static enum outcome read_bits(struct evaluation *evaluation, const struct operand *operand,
@@ -57,7 +57,7 @@ static enum outcome read_bits(struct evaluation *evaluation, const struct operan
     size_t size = (shift + operand->bit_size + 7) / 8;
     const struct type *plain = type_plain(operand->type);
     enum outcome outcome = operand_read(evaluation, operand, first, bytes, size > 17 ? 17 : size);
-    if (outcome != OUTCOME_OK)
+    if (outcome != EVAL_OK)
         return outcome;
     unsigned __int128 raw;
     memcpy(&raw, bytes, 16);
@@ -70,7 +70,7 @@ static enum outcome read_bits(struct evaluation *evaluation, const struct operan
     raw <<= unused;
     out->is_float = false;
     out->i = sign ? (__int128)raw >> unused : (__int128)(raw >> unused);
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 enum outcome operand_number(struct evaluation *evaluation, const struct operand *operand,
@@ -80,16 +80,16 @@ enum outcome operand_number(struct evaluation *evaluation, const struct operand 
     size_t size = plain->size ? plain->size : 8;
     if (plain->kind == TYPE_ARRAY && operand->in_memory) { /* an array decays to its address */
         *out = (struct number){.i = (__int128)operand->address};
-        return OUTCOME_OK;
+        return EVAL_OK;
     }
     if (plain->kind == TYPE_FUNCTION && operand->in_memory) {
         *out = (struct number){.i = (__int128)operand->address};
-        return OUTCOME_OK;
+        return EVAL_OK;
     }
     if (operand->bit_size)
         return read_bits(evaluation, operand, out);
     enum outcome outcome = operand_read(evaluation, operand, 0, bytes, size > 16 ? 16 : size);
-    if (outcome == OUTCOME_OK && !number_load(plain, bytes, out))
+    if (outcome == EVAL_OK && !number_load(plain, bytes, out))
         return evaluation_fail(evaluation, "a number of %zu bytes", size);
     return outcome;
 }
@@ -98,7 +98,7 @@ enum outcome operand_truth(struct evaluation *evaluation, const struct operand *
                            bool *out) {
     struct number number;
     enum outcome outcome = operand_number(evaluation, operand, &number);
-    if (outcome == OUTCOME_OK)
+    if (outcome == EVAL_OK)
         *out = number.is_float ? number.f != 0 : number.i != 0;
     return outcome;
 }
@@ -111,7 +111,7 @@ enum outcome shape_elements(struct evaluation *evaluation, const struct operand 
     *address = *count = 0;
     enum outcome a = operand_read(evaluation, operand, shape->data, address, word);
     enum outcome b = operand_read(evaluation, operand, shape->length, &length, word);
-    if (a != OUTCOME_OK || b != OUTCOME_OK)
+    if (a != EVAL_OK || b != EVAL_OK)
         return a > b ? a : b;
     if (shape->end_pointer) {
         if (!stride || length < *address || (length - *address) % stride)
@@ -121,7 +121,7 @@ enum outcome shape_elements(struct evaluation *evaluation, const struct operand 
     if ((int64_t)length < 0)
         return evaluation_fail(evaluation, "its length is negative");
     *count = length;
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 /* ---- arrays whose length is computed ---- */
@@ -138,10 +138,10 @@ static enum outcome bound_of_variable(struct evaluation *evaluation, struct die 
         unit ? location_of(unit->module, variable, DW_AT_location, frame_lookup_pc(frame), &why)
              : NULL;
     enum outcome outcome =
-        location ? location_evaluate(location, frame, NULL, &located, &why) : OUTCOME_FAILED;
-    if (outcome == OUTCOME_OK)
+        location ? location_evaluate(location, frame, NULL, &located, &why) : EVAL_FAILED;
+    if (outcome == EVAL_OK)
         outcome = located_read(&located, frame, 0, out, missing, size > 8 ? 8 : size, &why);
-    return outcome == OUTCOME_OK && missing[0] ? OUTCOME_FAILED : outcome;
+    return outcome == EVAL_OK && missing[0] ? EVAL_FAILED : outcome;
 }
 
 /* gcc's expressions end in the number itself, as if it were an address. */
@@ -154,10 +154,10 @@ static enum outcome bound_of_expression(struct evaluation *evaluation, struct di
     const struct dwarf_expression *location =
         unit ? location_of(unit->module, range, attribute, frame_lookup_pc(frame), &why) : NULL;
     enum outcome outcome =
-        location ? location_evaluate(location, frame, NULL, &located, &why) : OUTCOME_FAILED;
-    if (outcome == OUTCOME_OK && located.pieces[0].kind == PIECE_VALUE)
+        location ? location_evaluate(location, frame, NULL, &located, &why) : EVAL_FAILED;
+    if (outcome == EVAL_OK && located.pieces[0].kind == PIECE_VALUE)
         memcpy(out, located.pieces[0].value, 8);
-    else if (outcome == OUTCOME_OK)
+    else if (outcome == EVAL_OK)
         *out = located.pieces[0].address;
     return outcome;
 }
@@ -167,7 +167,7 @@ enum outcome array_count(struct evaluation *evaluation, const struct type *plain
     uint64_t upper = 0;
     *count = plain->count;
     if (plain->has_count || !plain->bound.dwarf)
-        return OUTCOME_OK;
+        return EVAL_OK;
     if (!die_at(plain->bound, &range))
         return evaluation_fail(evaluation, "its length cannot be read");
     unsigned attribute = die_has(range, DW_AT_upper_bound) ? DW_AT_upper_bound : DW_AT_count;
@@ -180,10 +180,10 @@ enum outcome array_count(struct evaluation *evaluation, const struct type *plain
     }
     die_free(&range);
     *count = upper + (attribute == DW_AT_upper_bound);
-    if (outcome == OUTCOME_AGAIN)
+    if (outcome == EVAL_AGAIN)
         evaluation->again = true;
-    return outcome == OUTCOME_FAILED ? evaluation_fail(evaluation, "its length cannot be read")
-                                     : outcome;
+    return outcome == EVAL_FAILED ? evaluation_fail(evaluation, "its length cannot be read")
+                                  : outcome;
 }
 
 #define DIMENSIONS 16
@@ -193,12 +193,12 @@ enum outcome type_run_size(struct evaluation *evaluation, const struct type *typ
     uint64_t product = 1, count;
     for (int i = 0; i < DIMENSIONS && plain->kind == TYPE_ARRAY && !plain->size; i++) {
         enum outcome outcome = array_count(evaluation, plain, &count);
-        if (outcome != OUTCOME_OK)
+        if (outcome != EVAL_OK)
             return outcome;
         if (__builtin_mul_overflow(product, count, &product))
             return evaluation_fail(evaluation, "its length cannot be right");
         plain = type_plain(plain->target);
     }
     *size = product * plain->size;
-    return OUTCOME_OK;
+    return EVAL_OK;
 }

@@ -200,7 +200,7 @@ const struct type *number_common(const struct type *a, const struct type *b);
 
 /* ---- operands ---- */
 
-/* The operand's bytes, `size` of them from `offset` on, all there. OUTCOME_FAILED: evaluation->why.
+/* The operand's bytes, `size` of them from `offset` on, all there. EVAL_FAILED: evaluation->why.
  */
 enum outcome operand_read(struct evaluation *evaluation, const struct operand *operand,
                           uint64_t offset, void *out, size_t size);

@@ -22,7 +22,7 @@ static enum outcome take_located(struct evaluation *evaluation, const struct loc
     if (located->count == 1 && first->kind == PIECE_MEMORY && !first->bits) {
         out->in_memory = true;
         out->address = first->address;
-        return OUTCOME_OK;
+        return EVAL_OK;
     }
     size_t size = type_plain(type)->size;
     if (!size || size > 65536)
@@ -32,9 +32,9 @@ static enum outcome take_located(struct evaluation *evaluation, const struct loc
         return evaluation_fail(evaluation, "it takes more memory than one hit may");
     enum outcome outcome =
         located_read(located, evaluation->frame, 0, bytes, bytes + size, size, &why);
-    if (outcome == OUTCOME_AGAIN)
+    if (outcome == EVAL_AGAIN)
         evaluation->again = true;
-    if (outcome == OUTCOME_FAILED)
+    if (outcome == EVAL_FAILED)
         return evaluation_fail(evaluation, "%s", why ? why : "cannot read its memory");
     out->bytes = bytes;
     out->missing = bytes + size;
@@ -48,7 +48,7 @@ static enum outcome run_variable(struct machine *m, const struct insn *insn, str
     const char *why = "";
     if (insn->constant) {
         *out = (struct operand){.type = insn->type, .bytes = insn->constant, .size = insn->n};
-        return OUTCOME_OK;
+        return EVAL_OK;
     }
     if (!insn->location)
         return evaluation_fail(evaluation, "%s", insn->text ? insn->text : "optimized out");
@@ -59,11 +59,11 @@ static enum outcome run_variable(struct machine *m, const struct insn *insn, str
         frame = &global;
     }
     enum outcome outcome = location_evaluate(insn->location, frame, NULL, &located, &why);
-    if (outcome == OUTCOME_AGAIN)
+    if (outcome == EVAL_AGAIN)
         evaluation->again = true;
-    if (outcome == OUTCOME_FAILED)
+    if (outcome == EVAL_FAILED)
         return evaluation_fail(evaluation, "%s", why);
-    return outcome == OUTCOME_OK ? take_located(evaluation, &located, insn->type, out) : outcome;
+    return outcome == EVAL_OK ? take_located(evaluation, &located, insn->type, out) : outcome;
 }
 
 static enum outcome run_register(struct machine *m, const struct insn *insn, struct operand *out) {
@@ -72,7 +72,7 @@ static enum outcome run_register(struct machine *m, const struct insn *insn, str
         return evaluation_fail(m->evaluation, "this register is not known in this frame");
     *out = (struct operand){.type = insn->type, .size = type_plain(insn->type)->size};
     memcpy(out->small, registers->bytes[insn->u], sizeof out->small);
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 /* ---- steps into objects ---- */
@@ -123,11 +123,11 @@ static enum outcome run_virtual(struct machine *m, const struct insn *insn, stru
         return evaluation_fail(m->evaluation, "the place of its virtual base class is damaged");
     enum outcome outcome =
         location_evaluate(expression, m->evaluation->frame, &top->address, &located, &why);
-    if (outcome == OUTCOME_AGAIN)
+    if (outcome == EVAL_AGAIN)
         m->evaluation->again = true;
-    if (outcome == OUTCOME_FAILED)
+    if (outcome == EVAL_FAILED)
         return evaluation_fail(m->evaluation, "%s", why);
-    if (outcome == OUTCOME_OK)
+    if (outcome == EVAL_OK)
         *top = operand_in_memory(member->type, located.pieces[0].address);
     return outcome;
 }
@@ -135,12 +135,12 @@ static enum outcome run_virtual(struct machine *m, const struct insn *insn, stru
 static enum outcome run_follow(struct machine *m, const struct insn *insn, struct operand *top) {
     struct number address;
     enum outcome outcome = operand_number(m->evaluation, top, &address);
-    if (outcome != OUTCOME_OK)
+    if (outcome != EVAL_OK)
         return outcome;
     if (!address.i)
         return evaluation_fail(m->evaluation, "a null pointer is followed");
     *top = operand_in_memory(insn->type, (uint64_t)address.i);
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 static enum outcome run_address(struct machine *m, const struct insn *insn, struct operand *top) {
@@ -149,7 +149,7 @@ static enum outcome run_address(struct machine *m, const struct insn *insn, stru
                                                   ? "a bit-field has no address"
                                                   : "it is not in memory: it has no address");
     *top = operand_of_number(insn->type, (struct number){.i = (__int128)top->address});
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 /* ---- elements ---- */
@@ -160,20 +160,20 @@ static enum outcome run_index(struct machine *m, const struct insn *insn, struct
     enum outcome outcome = operand_number(m->evaluation, index, &at);
     const struct type *plain = type_plain(top->type);
     uint64_t address, count;
-    if (outcome != OUTCOME_OK)
+    if (outcome != EVAL_OK)
         return outcome;
     if (insn->shape) {
         outcome = shape_elements(m->evaluation, top, insn->shape, &address, &count);
-        if (outcome != OUTCOME_OK)
+        if (outcome != EVAL_OK)
             return outcome;
         if (at.i < 0 || (uint64_t)at.i >= count)
             return evaluation_fail(m->evaluation, "index %lld is outside of its %llu elements",
                                    (long long)at.i, (unsigned long long)count);
         *top = operand_in_memory(insn->type, address + (uint64_t)at.i * insn->n);
-        return OUTCOME_OK;
+        return EVAL_OK;
     }
     uint64_t stride = insn->n;
-    if (!stride && (outcome = type_run_size(m->evaluation, insn->type, &stride)) != OUTCOME_OK)
+    if (!stride && (outcome = type_run_size(m->evaluation, insn->type, &stride)) != EVAL_OK)
         return outcome;
     if (plain->kind == TYPE_ARRAY) {
         /* C lets an array's last element be passed; Go does not. */
@@ -181,10 +181,10 @@ static enum outcome run_index(struct machine *m, const struct insn *insn, struct
             return evaluation_fail(m->evaluation, "index %lld is outside of its %llu elements",
                                    (long long)at.i, (unsigned long long)plain->count);
         *top = part_of(top, insn->type, (uint64_t)at.i * stride);
-        return OUTCOME_OK;
+        return EVAL_OK;
     }
     outcome = operand_number(m->evaluation, top, &base);
-    if (outcome == OUTCOME_OK)
+    if (outcome == EVAL_OK)
         *top = operand_in_memory(insn->type, (uint64_t)base.i + (uint64_t)at.i * stride);
     return outcome;
 }
@@ -196,19 +196,19 @@ static enum outcome run_slice(struct machine *m, const struct insn *insn, struct
     struct number from = {0}, to = {0}, base;
     const struct type *plain = type_plain(top->type);
     uint64_t address = 0, count = UINT64_MAX;
-    enum outcome outcome = OUTCOME_OK;
+    enum outcome outcome = EVAL_OK;
     if (insn->sub & 1)
         outcome = operand_number(m->evaluation, bounds++, &from);
-    if (outcome == OUTCOME_OK && insn->sub & 2)
+    if (outcome == EVAL_OK && insn->sub & 2)
         outcome = operand_number(m->evaluation, bounds, &to);
-    if (outcome == OUTCOME_OK && insn->shape) {
+    if (outcome == EVAL_OK && insn->shape) {
         outcome = shape_elements(m->evaluation, top, insn->shape, &address, &count);
-    } else if (outcome == OUTCOME_OK) {
+    } else if (outcome == EVAL_OK) {
         outcome = operand_number(m->evaluation, top, &base);
         address = (uint64_t)base.i;
         count = plain->kind == TYPE_ARRAY && plain->has_count ? plain->count : UINT64_MAX;
     }
-    if (outcome != OUTCOME_OK)
+    if (outcome != EVAL_OK)
         return outcome;
     if (!(insn->sub & 2))
         to.i = (__int128)count;
@@ -227,7 +227,7 @@ static enum outcome run_slice(struct machine *m, const struct insn *insn, struct
                            .unit_go = plain->unit_go,
                            .complete = true};
     *top = operand_in_memory(array, address + (uint64_t)from.i * insn->n);
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 static enum outcome run_length(struct machine *m, const struct insn *insn, struct operand *top) {
@@ -236,7 +236,7 @@ static enum outcome run_length(struct machine *m, const struct insn *insn, struc
     if (insn->op == I_CAPACITY)
         shape.length = shape.capacity;
     enum outcome outcome = shape_elements(m->evaluation, top, &shape, &address, &count);
-    if (outcome == OUTCOME_OK)
+    if (outcome == EVAL_OK)
         *top = operand_of_number(insn->type, (struct number){.i = (__int128)count});
     return outcome;
 }
@@ -248,10 +248,10 @@ static enum outcome run_convert(struct machine *m, const struct insn *insn, stru
     const struct type *plain = type_plain(insn->type);
     if (type_is_composite(plain) || plain->kind == TYPE_ARRAY) { /* the same bytes, seen anew */
         top->type = insn->type;
-        return OUTCOME_OK;
+        return EVAL_OK;
     }
     enum outcome outcome = operand_number(m->evaluation, top, &number);
-    if (outcome == OUTCOME_OK)
+    if (outcome == EVAL_OK)
         *top = operand_of_number(insn->type, number_fit(plain, number));
     return outcome;
 }
@@ -259,7 +259,7 @@ static enum outcome run_convert(struct machine *m, const struct insn *insn, stru
 static enum outcome run_unary(struct machine *m, const struct insn *insn, struct operand *top) {
     struct number number;
     enum outcome outcome = operand_number(m->evaluation, top, &number);
-    if (outcome != OUTCOME_OK)
+    if (outcome != EVAL_OK)
         return outcome;
     const struct type *plain = type_plain(insn->type);
     switch (insn->op) {
@@ -272,7 +272,7 @@ static enum outcome run_unary(struct machine *m, const struct insn *insn, struct
     default: number = (struct number){.i = number.is_float ? number.f != 0 : number.i != 0}; break;
     }
     *top = operand_of_number(insn->type, number_fit(plain, number));
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 /* `u` is the type of the operands of a comparison, whose own type is `type`. */
@@ -283,7 +283,7 @@ static enum outcome run_binary(struct machine *m, const struct insn *insn, struc
     const struct type *in = (const struct type *)(uintptr_t)insn->u;
     enum outcome x = operand_number(m->evaluation, left, &a);
     enum outcome y = operand_number(m->evaluation, right, &b);
-    if (x != OUTCOME_OK || y != OUTCOME_OK)
+    if (x != EVAL_OK || y != EVAL_OK)
         return x > y ? x : y;
     a = number_fit(in, a);
     bool shifts = insn->sub == TOP_SHL || insn->sub == TOP_SHR;
@@ -291,7 +291,7 @@ static enum outcome run_binary(struct machine *m, const struct insn *insn, struc
     if (!number_binary(insn->sub, in, a, b, &result, &why))
         return evaluation_fail(m->evaluation, "%s", why);
     *left = operand_of_number(insn->type, result);
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 static enum outcome run_pointer(struct machine *m, const struct insn *insn, struct operand *left,
@@ -299,7 +299,7 @@ static enum outcome run_pointer(struct machine *m, const struct insn *insn, stru
     struct number a, b;
     enum outcome x = operand_number(m->evaluation, left, &a);
     enum outcome y = operand_number(m->evaluation, right, &b);
-    if (x != OUTCOME_OK || y != OUTCOME_OK)
+    if (x != EVAL_OK || y != EVAL_OK)
         return x > y ? x : y;
     struct number result = {0};
     if (insn->op == I_POINTER_DIFFERENCE)
@@ -308,25 +308,25 @@ static enum outcome run_pointer(struct machine *m, const struct insn *insn, stru
         result.i =
             insn->sub == TOP_SUB ? a.i - b.i * (__int128)insn->n : a.i + b.i * (__int128)insn->n;
     *left = operand_of_number(insn->type, number_fit(type_plain(insn->type), result));
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 /* A pointer to a class, seen as one to a base class of it, or the other way. Null stays null. */
 static enum outcome run_shift(struct machine *m, const struct insn *insn, struct operand *top) {
     struct number number;
     enum outcome outcome = operand_number(m->evaluation, top, &number);
-    if (outcome != OUTCOME_OK)
+    if (outcome != EVAL_OK)
         return outcome;
     if (number.i)
         number.i += insn->sub == TOP_SUB ? -(__int128)insn->n : (__int128)insn->n;
     *top = operand_of_number(insn->type, number);
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 static enum outcome run_size(struct machine *m, const struct insn *insn, struct operand *top) {
     uint64_t size;
     enum outcome outcome = type_run_size(m->evaluation, top->type, &size);
-    if (outcome == OUTCOME_OK)
+    if (outcome == EVAL_OK)
         *top = operand_of_number(insn->type, (struct number){.i = (__int128)size});
     return outcome;
 }
@@ -338,7 +338,7 @@ static enum outcome run_compare_text(struct machine *m, const struct insn *insn,
     uint64_t a_whole, b_whole;
     enum outcome x = operand_text(m->evaluation, left, COMPARE_MAX, &a, &a_len, &a_whole);
     enum outcome y = operand_text(m->evaluation, right, COMPARE_MAX, &b, &b_len, &b_whole);
-    if (x != OUTCOME_OK || y != OUTCOME_OK)
+    if (x != EVAL_OK || y != EVAL_OK)
         return x > y ? x : y;
     if (a_len < a_whole && b_len < b_whole && a_whole == b_whole)
         return evaluation_fail(m->evaluation, "both texts are too long to be compared");
@@ -349,7 +349,7 @@ static enum outcome run_compare_text(struct machine *m, const struct insn *insn,
     const char *why;
     number_binary(insn->sub, type_basic(BASIC_INT), number, zero, &truth, &why);
     *left = operand_of_number(insn->type, truth);
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 /* ---- the loop ---- */
@@ -358,7 +358,7 @@ static enum outcome push(struct machine *m, const struct insn *insn) {
     struct operand *top = &m->stack[m->depth];
     if (m->depth == STACK)
         return evaluation_fail(m->evaluation, "the expression needs too deep a stack");
-    enum outcome outcome = OUTCOME_OK;
+    enum outcome outcome = EVAL_OK;
     switch (insn->op) {
     case I_NUMBER:
         *top = operand_of_number(insn->type,
@@ -387,7 +387,7 @@ static enum outcome push(struct machine *m, const struct insn *insn) {
 static enum outcome step(struct machine *m, const struct insn *insn, size_t *at) {
     struct operand *top = m->depth ? &m->stack[m->depth - 1] : NULL;
     struct operand *below = m->depth > 1 ? top - 1 : NULL;
-    enum outcome outcome = OUTCOME_OK;
+    enum outcome outcome = EVAL_OK;
     bool truth = false;
     switch (insn->op) {
     case I_NUMBER:
@@ -395,7 +395,7 @@ static enum outcome step(struct machine *m, const struct insn *insn, size_t *at)
     case I_VARIABLE:
     case I_ADDRESS_OF_STATIC:
     case I_REGISTER: return push(m, insn);
-    case I_MEMBER: run_member(insn, top); return OUTCOME_OK;
+    case I_MEMBER: run_member(insn, top); return EVAL_OK;
     case I_VIRTUAL_BASE: return run_virtual(m, insn, top);
     case I_FOLLOW: return run_follow(m, insn, top);
     case I_ADDRESS: return run_address(m, insn, top);
@@ -413,15 +413,15 @@ static enum outcome step(struct machine *m, const struct insn *insn, size_t *at)
         m->depth -= bounds;
         return run_slice(m, insn, &m->stack[m->depth - 1], &m->stack[m->depth]);
     }
-    case I_JUMP: *at = insn->n; return OUTCOME_OK;
+    case I_JUMP: *at = insn->n; return EVAL_OK;
     case I_JUMP_IF:
     case I_JUMP_UNLESS:
         outcome = operand_truth(m->evaluation, top, &truth);
         m->depth--;
-        if (outcome == OUTCOME_OK && truth == (insn->op == I_JUMP_IF))
+        if (outcome == EVAL_OK && truth == (insn->op == I_JUMP_IF))
             *at = insn->n;
         return outcome;
-    case I_POP: m->depth--; return OUTCOME_OK;
+    case I_POP: m->depth--; return EVAL_OK;
     default: break;
     }
     m->depth--;
@@ -441,9 +441,9 @@ enum outcome target_expr_evaluate(const struct target_expr *expr, struct evaluat
     for (size_t at = 0; at < expr->count;) { /* jumps only go forward */
         const struct insn *insn = &expr->code[at++];
         enum outcome outcome = step(&m, insn, &at);
-        if (outcome != OUTCOME_OK)
+        if (outcome != EVAL_OK)
             return outcome;
     }
     *out = m.stack[0];
-    return OUTCOME_OK;
+    return EVAL_OK;
 }

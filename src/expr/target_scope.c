@@ -31,9 +31,12 @@ void scope_view_init(struct scope_view *view, const struct target_site *site, st
         unit_load(first);
         view->go = unit_is_go(first);
     }
-    if (view->innermost && site->inner_hidden)
-        while (view->innermost->parent)
+    for (unsigned i = 0; i < site->callers && view->innermost; i++) {
+        while (view->innermost->kind == SCOPE_BLOCK && view->innermost->parent)
             view->innermost = view->innermost->parent;
+        if (view->innermost->parent)
+            view->innermost = view->innermost->parent;
+    }
 }
 
 /* ---- one entry ---- */
@@ -198,7 +201,9 @@ static bool take_global(void *ctx, struct unit *unit, const struct names *names,
         found.type = type_at(unit->module, name_place(unit, name));
     } else {
         found = of_entry(search->view, search->loaded, die, 0);
-        if (!found.location && !found.constant) /* a declaration: its definition may follow */
+        /* A declaration's definition may follow; a definition without a place was optimised away.
+         */
+        if (!found.location && !found.constant && (name->declaration || name->tag == DW_TAG_member))
             found.kind = MEANS_NOTHING;
     }
     int value = found.kind == MEANS_NOTHING
@@ -296,6 +301,21 @@ static struct meaning find_symbol(struct scope_view *view, const char *name) {
     return out;
 }
 
+struct meaning scope_static_member(struct scope_view *view, const struct type *type,
+                                   const char *name, int depth) {
+    struct meaning out = {.kind = MEANS_NOTHING};
+    char whole[1024];
+    type = type_complete(view->module, type_plain(type));
+    if (!type->name || !view->cxx || depth > MEMBER_PATH)
+        return out;
+    snprintf(whole, sizeof whole, "%s::%s", type->name, name);
+    out = find_global(view, whole);
+    for (size_t i = 0; i < type->member_count && !out.kind; i++)
+        if (type->members[i].base)
+            out = scope_static_member(view, type->members[i].type, name, depth + 1);
+    return out;
+}
+
 static bool is_member_of_this(struct scope_view *view, const char *name, struct meaning *out) {
     const struct member *path[MEMBER_PATH];
     const struct variable *self = variable_named(view->innermost, "this", 4, 0);
@@ -303,9 +323,12 @@ static bool is_member_of_this(struct scope_view *view, const char *name, struct 
         return false;
     struct meaning this = scope_variable(view, self);
     const struct type *plain = this.type ? type_plain(this.type) : NULL;
-    if (!plain || plain->kind != TYPE_POINTER ||
-        type_member(view->module, plain->target, name, strlen(name), path) <= 0)
+    if (!plain || plain->kind != TYPE_POINTER)
         return false;
+    if (type_member(view->module, plain->target, name, strlen(name), path) <= 0) {
+        *out = scope_static_member(view, plain->target, name, 0);
+        return out->kind;
+    }
     *out = this;
     out->kind = MEANS_MEMBER;
     out->self = (struct variable *)self;

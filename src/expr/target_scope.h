@@ -44,6 +44,10 @@ struct meaning scope_lookup(struct scope_view *view, const char *name);
 /* A variable or parameter, as the debug info has it at the view's pc. */
 struct meaning scope_variable(struct scope_view *view, const struct variable *variable);
 
+/* A static member of a class or of its base classes. */
+struct meaning scope_static_member(struct scope_view *view, const struct type *type,
+                                   const char *name, int depth);
+
 /* The name that is nearest to `name` among those that are visible; NULL. */
 const char *scope_nearest(struct scope_view *view, const char *name);
 const struct type *scope_type(void *view, const char *name);

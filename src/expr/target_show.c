@@ -62,7 +62,7 @@ static value_ref show_c_string(struct viewer *v, uint64_t address, const struct 
     bool ended;
     enum outcome outcome =
         text_terminated(v->evaluation, address, width, v->limits->string, &bytes, &count, &ended);
-    if (outcome != OUTCOME_OK)
+    if (outcome != EVAL_OK)
         return show_failed(v);
     bool cut = !ended && !text_ends_there(v->evaluation, address + (uint64_t)count * width, width);
     /* How long it really is stays unknown: more than was read. */
@@ -80,7 +80,7 @@ static value_ref show_char_array(struct viewer *v, const struct operand *operand
     size_t n = 0;
     if (!bytes)
         return value_error(v->into, "it takes more memory than one hit may");
-    if (operand_read(v->evaluation, operand, 0, bytes, (size_t)most * width) != OUTCOME_OK)
+    if (operand_read(v->evaluation, operand, 0, bytes, (size_t)most * width) != EVAL_OK)
         return show_failed(v);
     while (n < most && !text_is_zero(bytes + n * width, width))
         n++;
@@ -113,7 +113,7 @@ static value_ref show_bytes_at(struct viewer *v, const struct operand *first, ui
     char *bytes = arena_alloc(v->evaluation->scratch, (size_t)n + 1);
     if (!bytes)
         return value_error(v->into, "it takes more memory than one hit may");
-    if (operand_read(v->evaluation, first, 0, bytes, (size_t)n) != OUTCOME_OK)
+    if (operand_read(v->evaluation, first, 0, bytes, (size_t)n) != EVAL_OK)
         return show_failed(v);
     if (v->as == SHOW_AS_TEXT)
         return text_value(v, bytes, (size_t)n, count, n < count);
@@ -163,8 +163,8 @@ static value_ref show_array(struct viewer *v, const struct operand *operand, uns
     if (operand->has_text)
         return text_value(v, (const char *)operand->bytes, operand->size, 0, false);
     uint64_t stride = plain->stride;
-    if (array_count(v->evaluation, plain, &count) != OUTCOME_OK ||
-        (!stride && type_run_size(v->evaluation, plain->target, &stride) != OUTCOME_OK))
+    if (array_count(v->evaluation, plain, &count) != EVAL_OK ||
+        (!stride && type_run_size(v->evaluation, plain->target, &stride) != EVAL_OK))
         return show_failed(v);
     if (v->as == SHOW_AS_BYTES && element->size == 1)
         return show_bytes_at(v, operand, count);
@@ -190,11 +190,11 @@ static bool base_operand(struct viewer *v, const struct operand *operand,
         return false;
     enum outcome outcome =
         location_evaluate(expression, v->evaluation->frame, &operand->address, &located, &why);
-    if (outcome == OUTCOME_AGAIN)
+    if (outcome == EVAL_AGAIN)
         v->evaluation->again = true;
-    if (outcome == OUTCOME_OK)
+    if (outcome == EVAL_OK)
         *out = operand_in_memory(member->type, located.pieces[0].address);
-    return outcome == OUTCOME_OK;
+    return outcome == EVAL_OK;
 }
 
 static struct operand member_operand(const struct operand *whole, const struct member *member) {
@@ -253,8 +253,7 @@ static value_ref show_composite(struct viewer *v, const struct operand *operand,
     const char *bytes;
     size_t n;
     if (operand_is_text(v->evaluation, plain, &shape)) {
-        if (operand_text(v->evaluation, operand, v->limits->string, &bytes, &n, &count) !=
-            OUTCOME_OK)
+        if (operand_text(v->evaluation, operand, v->limits->string, &bytes, &n, &count) != EVAL_OK)
             return show_failed(v);
         return text_value(v, bytes, n, count, n < count);
     }
@@ -265,7 +264,7 @@ static value_ref show_composite(struct viewer *v, const struct operand *operand,
                                           .offset = shape.data});
             return show(v, &pointer, depth);
         }
-        if (shape_elements(v->evaluation, operand, &shape, &address, &count) != OUTCOME_OK)
+        if (shape_elements(v->evaluation, operand, &shape, &address, &count) != EVAL_OK)
             return show_failed(v);
         if (!address && !count && plain->unit_go)
             return value_new(v->into, VALUE_NULL);
@@ -295,13 +294,11 @@ static value_ref show_function(struct viewer *v, uint64_t address) {
     struct loaded *loaded = space_at(v->evaluation->frame->space, address);
     uint64_t pc = loaded ? address - loaded->bias : 0;
     struct function *function = loaded ? function_at(loaded->module, pc) : NULL;
-    const struct elf_symbol *symbol = loaded ? module_symbol_at(loaded->module, pc) : NULL;
-    const char *name = function ? function->name : symbol ? symbol->name : NULL;
+    const char *label = loaded && !function ? module_label(loaded->module, pc) : NULL;
+    const char *name = function ? function->name : label;
     char text[24];
-    if (!name) {
-        snprintf(text, sizeof text, "0x%" PRIx64, address);
-        name = text;
-    }
+    snprintf(text, sizeof text, "0x%" PRIx64, address);
+    name = name ? name : text;
     return value_texted(v->into, VALUE_FUNC, name, strlen(name));
 }
 
@@ -309,7 +306,7 @@ static value_ref show_pointer(struct viewer *v, const struct operand *operand, u
     const struct type *plain = type_plain(operand->type);
     const struct type *target = type_plain(plain->target);
     struct number number;
-    if (operand_number(v->evaluation, operand, &number) != OUTCOME_OK)
+    if (operand_number(v->evaluation, operand, &number) != EVAL_OK)
         return show_failed(v);
     uint64_t address = (uint64_t)number.i;
     if (v->as == SHOW_AS_HEX || v->as == SHOW_AS_ADDR)
@@ -335,7 +332,7 @@ static value_ref show_pointer(struct viewer *v, const struct operand *operand, u
 
 static value_ref show_reference(struct viewer *v, const struct operand *operand, unsigned depth) {
     struct number number;
-    if (operand_number(v->evaluation, operand, &number) != OUTCOME_OK)
+    if (operand_number(v->evaluation, operand, &number) != EVAL_OK)
         return show_failed(v);
     struct operand inner = operand_in_memory(type_plain(operand->type)->target, (uint64_t)number.i);
     if (v->nesting > NESTING)
@@ -350,7 +347,7 @@ static value_ref show_member_pointer(struct viewer *v, const struct operand *ope
                                      unsigned depth) {
     uint64_t number;
     (void)depth;
-    if (operand_read(v->evaluation, operand, 0, &number, sizeof number) != OUTCOME_OK)
+    if (operand_read(v->evaluation, operand, 0, &number, sizeof number) != EVAL_OK)
         return show_failed(v);
     bool function = type_plain(type_plain(operand->type)->target)->kind == TYPE_FUNCTION;
     /* Itanium C++ ABI, section 2.3: a null one is 0 for functions, -1 for data. */

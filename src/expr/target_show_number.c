@@ -55,7 +55,7 @@ value_ref show_number(struct viewer *v, const struct operand *operand, unsigned 
     const struct type *plain = type_plain(operand->type);
     struct number number;
     (void)depth;
-    if (operand_number(v->evaluation, operand, &number) != OUTCOME_OK)
+    if (operand_number(v->evaluation, operand, &number) != EVAL_OK)
         return show_failed(v);
     if (number.is_float)
         return value_float(v->into, (double)number.f);
@@ -71,7 +71,7 @@ value_ref show_complex(struct viewer *v, const struct operand *operand, unsigned
     struct number re, im;
     (void)depth;
     if (plain->size > sizeof bytes ||
-        operand_read(v->evaluation, operand, 0, bytes, plain->size) != OUTCOME_OK)
+        operand_read(v->evaluation, operand, 0, bytes, plain->size) != EVAL_OK)
         return show_failed(v);
     if (!number_load(&part, bytes, &re) || !number_load(&part, bytes + part.size, &im))
         return value_error(v->into, "a complex number of %u bytes", (unsigned)plain->size);
@@ -106,7 +106,7 @@ value_ref show_enum(struct viewer *v, const struct operand *operand, unsigned de
     const struct type *plain = type_complete(v->module, type_plain(operand->type));
     struct number number;
     (void)depth;
-    if (operand_number(v->evaluation, operand, &number) != OUTCOME_OK)
+    if (operand_number(v->evaluation, operand, &number) != EVAL_OK)
         return show_failed(v);
     if (v->as == SHOW_AS_HEX)
         return integer(v, plain, number.i);

@@ -52,7 +52,7 @@ enum outcome text_terminated(struct evaluation *evaluation, uint64_t address, un
             evaluation->again = true;
             memory_want(evaluation->frame->memory, address + have,
                         most - have < 256 ? most - have : 256);
-            return OUTCOME_AGAIN;
+            return EVAL_AGAIN;
         case MEMORY_FAULT:
             return evaluation_fail(evaluation, "cannot read memory at 0x%" PRIx64, address + have);
         default: break;
@@ -61,12 +61,12 @@ enum outcome text_terminated(struct evaluation *evaluation, uint64_t address, un
             if (text_is_zero(bytes + have + i, width)) {
                 *count = (have + i) / width;
                 *ended = true;
-                return OUTCOME_OK;
+                return EVAL_OK;
             }
         have += step;
     }
     *count = have / width;
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 bool text_ends_there(struct evaluation *evaluation, uint64_t address, unsigned width) {
@@ -95,11 +95,11 @@ enum outcome operand_text(struct evaluation *evaluation, const struct operand *o
     if (operand->has_text) {
         *bytes = (const char *)operand->bytes;
         *len = *n = operand->size;
-        return OUTCOME_OK;
+        return EVAL_OK;
     }
     if (operand_is_text(evaluation, plain, &shape)) {
         enum outcome outcome = shape_elements(evaluation, operand, &shape, &address, len);
-        if (outcome != OUTCOME_OK)
+        if (outcome != EVAL_OK)
             return outcome;
         *n = *len < max ? (size_t)*len : max;
         char *copy = arena_alloc(evaluation->scratch, *n + 1);
@@ -118,15 +118,15 @@ enum outcome operand_text(struct evaluation *evaluation, const struct operand *o
         *bytes = (const char *)copy;
         enum outcome outcome = copy ? operand_read(evaluation, operand, 0, copy, *n)
                                     : evaluation_fail(evaluation, "out of memory");
-        *len = *n = outcome == OUTCOME_OK ? strnlen(*bytes, *n) : 0;
+        *len = *n = outcome == EVAL_OK ? strnlen(*bytes, *n) : 0;
         return outcome;
     }
     enum outcome outcome = operand_number(evaluation, operand, &number);
-    if (outcome == OUTCOME_OK && !number.i)
+    if (outcome == EVAL_OK && !number.i)
         return evaluation_fail(evaluation, "a null pointer is followed");
-    if (outcome == OUTCOME_OK)
+    if (outcome == EVAL_OK)
         outcome = text_terminated(evaluation, (uint64_t)number.i, 1, max, &copy, n, &ended);
-    *len = outcome == OUTCOME_OK ? *n + !ended : 0;
-    *bytes = outcome == OUTCOME_OK ? (const char *)copy : "";
+    *len = outcome == EVAL_OK ? *n + !ended : 0;
+    *bytes = outcome == EVAL_OK ? (const char *)copy : "";
     return outcome;
 }

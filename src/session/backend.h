@@ -165,9 +165,19 @@ struct backend_caps {
     const char *why_not[TRIGGERS]; /* what to say about the others */
     bool conditions;               /* `cond` and `hit_cond` are decided by the server */
     bool registers, goroutines;
+    bool abi;                /* expressions may use argN and $registers */
+    bool modules;            /* places in libraries */
+    bool hardware;           /* `hw`, and watches of reads alone */
     bool stops_all;          /* a hit stops the whole target */
     const char *watch_alone; /* why a watch must not share a run with code probes; NULL */
     bool hides_false;        /* hits whose condition is false are not seen */
+};
+
+/* An expression of the recipe at one place in the code. */
+struct judged {
+    const char *expr;
+    uint64_t address; /* 0: no place; only what is global is known */
+    bool returning;   /* the place is a return of its function */
 };
 
 struct backend_ops {
@@ -179,6 +189,14 @@ struct backend_ops {
 
     /* These queue, and are for a stopped target. */
     void (*resolve)(struct backend *backend, struct query *query);
+
+    /* Is the expression right, and of which type? Synchronous, after its places were resolved. NULL
+     * for back ends that leave types to their server. An ERROR_RECIPE's byte offset goes to
+     * *column; *unavailable becomes the first variable that is optimised out there, good until the
+     * next call.
+     */
+    struct error *(*judge)(struct backend *backend, const struct judged *judged,
+                           struct buffer *type, size_t *column, const char **unavailable);
     void (*arm)(struct backend *backend, struct site *site); /* again: with changed cond, wants */
     void (*disarm)(struct backend *backend, struct site *site);
     enum read_result (*read)(struct backend *backend, const struct hit *hit,

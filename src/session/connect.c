@@ -75,7 +75,11 @@ static struct error *refuse_target(const struct session *s) {
             "it kills it. Start dlv with --accept-multiclient, or say --end-kills-target",
             s->uri);
     if (s->info.core && s->options.mode == SESSION_RUN)
-        return error_new(ERROR_RUN, "%s looks at a core file: nothing in it will ever run", s->uri);
+        return error_new(
+            ERROR_RUN,
+            "%s: nothing in it will ever run (a file, or a core file): `check` and `list` "
+            "can use it",
+            s->uri);
     if (!s->info.running && !s->info.at_launch && !s->info.started && !s->options.resume &&
         s->options.mode == SESSION_RUN)
         return error_new(

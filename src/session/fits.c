@@ -28,6 +28,8 @@ static struct error *check_exprs(const struct recipe *recipe, const struct probe
     static const char why[] =
         "Delve names arguments and reads registers by itself: use the argument's "
         "name, or \"registers: true\"";
+    if (caps->abi)
+        return NULL;
     if (probe->when && needs_abi(probe->when))
         return refuse(recipe, probe, "when", caps, why);
     for (size_t i = 0; i < probe->capture_count; i++)
@@ -42,12 +44,12 @@ static struct error *check_exprs(const struct recipe *recipe, const struct probe
 static struct error *check_place(const struct recipe *recipe, const struct probe *probe,
                                  const struct backend_caps *caps) {
     const char *key = trigger_names[probe->trigger];
-    if (probe->at.module)
+    if (probe->at.module && !caps->modules)
         return refuse(recipe, probe, key, caps, "a Go program is one module: leave \"module\" out");
-    if (probe->at.hw)
+    if (probe->at.hw && !caps->hardware)
         return refuse(recipe, probe, key, caps,
                       "Delve has hardware watchpoints only: leave \"hw\" out");
-    if (probe->trigger == TRIGGER_WATCH && probe->access == WATCH_READ)
+    if (probe->trigger == TRIGGER_WATCH && probe->access == WATCH_READ && !caps->hardware)
         return refuse(recipe, probe, key, caps,
                       "the processor cannot tell reads alone: say \"access: rw\"");
     return NULL;

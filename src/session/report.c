@@ -82,6 +82,20 @@ static value_ref places_of(struct session *s, const struct probe_state *p, struc
     return list;
 }
 
+static void describe_types(const struct probe_state *p, struct buffer *event, value_ref object) {
+    const struct probe *probe = p->probe;
+    value_ref types = value_new(event, VALUE_OBJECT);
+    for (size_t i = 0; p->types && i < probe->capture_count + probe->return_count; i++) {
+        const struct capture *capture = i < probe->capture_count
+                                            ? &probe->captures[i]
+                                            : &probe->at_return[i - probe->capture_count];
+        if (p->types[i])
+            value_set_text(event, types, capture->name, p->types[i]);
+    }
+    if (types && value_get(event, types)->len)
+        value_set(event, object, "types", types);
+}
+
 static value_ref describe_probe(struct session *s, const struct probe_state *p,
                                 struct buffer *event) {
     const struct probe *probe = p->probe;
@@ -91,6 +105,7 @@ static value_ref describe_probe(struct session *s, const struct probe_state *p,
     value_ref places = places_of(s, p, event);
     if (places && value_get(event, places)->len)
         value_set(event, object, "places", places);
+    describe_types(p, event, object);
     if (probe->when)
         value_set_text(event, object, "when_decided_by", p->hidden ? "server" : "pickglass");
     unsigned copies = s->queries ? s->queries[2 * p->index].inlined_copies : 0;

@@ -59,6 +59,8 @@ static void first_timers(struct session *s, uint64_t now) {
 
 static void on_resolved(struct session *s) {
     struct error *error = spots_build(s);
+    if (!error && s->ops->judge)
+        error = typed_check(s);
     s->resolved = true;
     first_timers(s, uv_hrtime());
     if (error)

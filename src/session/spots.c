@@ -37,6 +37,7 @@ static void init_probe(struct probe_state *p, const struct probe *probe) {
     p->old = BUFFER_INIT(1 << 20);
     init_captures(&p->captures, probe->captures, probe->capture_count);
     init_captures(&p->at_return, probe->at_return, probe->return_count);
+    p->types = calloc(probe->capture_count + probe->return_count + 1, sizeof *p->types);
     /* `return` is not an expression of the target's language: it is what the function returns. */
     for (size_t i = 0; p->at_return && i < probe->return_count; i++)
         if (!strcmp(probe->at_return[i].expr, "return"))
@@ -65,6 +66,9 @@ void probes_free(struct session *s) {
         while (p->call_count)
             call_leave(p, p->call_count - 1);
         buffer_free(&p->old);
+        for (size_t k = 0; p->types && k < p->probe->capture_count + p->probe->return_count; k++)
+            free(p->types[k]);
+        free(p->types);
         free(p->calls);
         free(p->captures);
         free(p->at_return);

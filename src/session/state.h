@@ -60,6 +60,7 @@ struct probe_state {
     struct want when, args, locals, results, stack, registers, goroutine, goroutines, thread;
     struct want *captures, *at_return;
     struct want watched, panic;
+    char **types; /* of captures, then of at_return; NULL where the back end does not tell */
 
     bool done;         /* it will never hit again */
     bool after_open;   /* the probe it waits for has hit */
@@ -178,6 +179,9 @@ struct error *spots_build(struct session *s); /* from their answers */
 void spots_free(struct session *s);
 void probes_init(struct session *s);
 void probes_free(struct session *s);
+
+/* typed.c */
+struct error *typed_check(struct session *s); /* after spots_build(): every expression's type */
 
 /* gate.c */
 bool probe_wanted(struct session *s, struct probe_state *p, uint64_t now, uint64_t *next);

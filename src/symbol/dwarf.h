@@ -26,6 +26,7 @@ struct dwarf {
     struct dwarf_object *object;
     struct unit *units; /* sorted by offset, first those of .debug_info */
     size_t unit_count;
+    bool shares;       /* units refer to entries of others (dwz) */
     struct map types;  /* die_key() to struct type */
     char trouble[160]; /* the first thing that libdwarf complained about */
 };

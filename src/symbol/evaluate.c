@@ -4,16 +4,16 @@
 #include <string.h>
 
 bool machine_fail(struct machine *m, const char *why) {
-    if (m->outcome == OUTCOME_OK) {
-        m->outcome = OUTCOME_FAILED;
+    if (m->outcome == EVAL_OK) {
+        m->outcome = EVAL_FAILED;
         m->why = why;
     }
     return false;
 }
 
 bool machine_again(struct machine *m) {
-    if (m->outcome == OUTCOME_OK)
-        m->outcome = OUTCOME_AGAIN;
+    if (m->outcome == EVAL_OK)
+        m->outcome = EVAL_AGAIN;
     return false;
 }
 
@@ -143,6 +143,7 @@ static bool step_special(struct machine *m, const struct location_op *op, size_t
     case DW_OP_form_tls_address:
     case DW_OP_GNU_push_tls_address: return machine_tls_address(m);
     case DW_OP_entry_value:
+    case DW_OP_GNU_parameter_ref:
     case DW_OP_GNU_entry_value: return machine_entry_value(m, op);
     case DW_OP_convert:
     case DW_OP_GNU_convert:
@@ -209,30 +210,54 @@ static bool step(struct machine *m, const struct location_op *op, size_t *at) {
     }
 }
 
+static bool go(struct machine *m) {
+    size_t steps = 0;
+    bool going = true;
+    for (size_t at = 0; going && at < m->expression->count;) {
+        const struct location_op *op = &m->expression->ops[at++];
+        going = ++steps <= LOCATION_STEPS ? step(m, op, &at)
+                                          : machine_fail(m, "its location never comes to an end");
+    }
+    return going;
+}
+
+static struct machine start(const struct dwarf_expression *expression, struct frame *frame,
+                            struct located *out, int nesting) {
+    out->count = 0;
+    return (struct machine){.expression = expression,
+                            .frame = frame,
+                            .out = out,
+                            .nesting = nesting,
+                            .module = expression->unit ? expression->unit->module
+                                      : frame->loaded  ? frame->loaded->module
+                                                       : NULL,
+                            .bias = frame->loaded ? frame->loaded->bias : 0};
+}
+
 enum outcome machine_run(const struct dwarf_expression *expression, struct frame *frame,
                          const uint64_t *initial, struct located *out, const char **why,
                          int nesting) {
-    struct machine m = {.expression = expression,
-                        .frame = frame,
-                        .out = out,
-                        .nesting = nesting,
-                        .module = expression->unit ? expression->unit->module
-                                  : frame->loaded  ? frame->loaded->module
-                                                   : NULL,
-                        .bias = frame->loaded ? frame->loaded->bias : 0};
-    out->count = 0;
+    struct machine m = start(expression, frame, out, nesting);
     if (initial)
         machine_push(&m, *initial);
-    size_t steps = 0;
-    bool going = true;
-    for (size_t at = 0; going && at < expression->count;) {
-        const struct location_op *op = &expression->ops[at++];
-        going = ++steps <= LOCATION_STEPS ? step(&m, op, &at)
-                                          : machine_fail(&m, "its location never comes to an end");
-    }
-    if (going)
+    if (go(&m))
         finish(&m);
-    if (m.outcome == OUTCOME_FAILED)
+    if (m.outcome == EVAL_FAILED)
+        *why = m.why;
+    return m.outcome;
+}
+
+enum outcome machine_value(const struct dwarf_expression *expression, struct frame *frame,
+                           struct cell *out, const char **why, int nesting) {
+    struct located located;
+    struct machine m = start(expression, frame, &located, nesting);
+    if (go(&m) && m.located && m.next.kind == PIECE_BYTES)
+        *out = cell_of(NULL, m.next.bytes, m.next.size);
+    else if (m.outcome == EVAL_OK && !m.located)
+        machine_pop(&m, out);
+    else if (m.outcome == EVAL_OK)
+        machine_fail(&m, "optimized out");
+    if (m.outcome == EVAL_FAILED)
         *why = m.why;
     return m.outcome;
 }

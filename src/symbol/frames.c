@@ -238,20 +238,18 @@ uint64_t frame_lookup_pc(const struct frame *frame) {
 }
 
 static enum unwind_result from_outcome(enum outcome outcome) {
-    return outcome == OUTCOME_OK      ? UNWIND_OK
-           : outcome == OUTCOME_AGAIN ? UNWIND_AGAIN
-                                      : UNWIND_FAILED;
+    return outcome == EVAL_OK ? UNWIND_OK : outcome == EVAL_AGAIN ? UNWIND_AGAIN : UNWIND_FAILED;
 }
 
 static enum unwind_result compute(const struct rule *rule, struct frame *frame,
                                   const uint64_t *initial, uint64_t *out, const char **why) {
     struct located where;
     enum outcome outcome = location_evaluate(rule->expression, frame, initial, &where, why);
-    if (outcome == OUTCOME_OK && where.pieces[0].kind == PIECE_MEMORY)
+    if (outcome == EVAL_OK && where.pieces[0].kind == PIECE_MEMORY)
         *out = where.pieces[0].address;
-    else if (outcome == OUTCOME_OK && where.pieces[0].kind == PIECE_VALUE)
+    else if (outcome == EVAL_OK && where.pieces[0].kind == PIECE_VALUE)
         memcpy(out, where.pieces[0].value, sizeof *out);
-    else if (outcome == OUTCOME_OK)
+    else if (outcome == EVAL_OK)
         return *why = "a frame rule computes no address", UNWIND_FAILED;
     return from_outcome(outcome);
 }
@@ -459,7 +457,7 @@ size_t frame_lines(struct frame *frame, struct stack_line lines[static STACK_INL
     struct module *module = frame->loaded ? frame->loaded->module : NULL;
     struct unit *unit = module ? unit_at(module, pc) : NULL;
     struct function *function = module ? function_at(module, pc) : NULL;
-    const struct elf_symbol *symbol = module && !function ? module_symbol_at(module, pc) : NULL;
+    const char *label = module && !function ? module_label(module, pc) : NULL;
     const struct lines *table = unit ? unit_lines(unit) : NULL;
     const struct line_row *row = line_at(table, pc);
     const char *file = row ? line_file(table, row) : "";
@@ -473,9 +471,8 @@ size_t frame_lines(struct frame *frame, struct stack_line lines[static STACK_INL
         file = file_at(unit, scope->call_file);
         line = scope->call_line;
     }
-    lines[n++] =
-        (struct stack_line){frame->pc, function ? function->name : symbol ? symbol->name : "",
-                            file,      line,
-                            false,     module ? module->path : ""};
+    lines[n++] = (struct stack_line){frame->pc, function ? function->name : label ? label : "",
+                                     file,      line,
+                                     false,     module ? module->path : ""};
     return n;
 }

@@ -187,19 +187,42 @@ static void add_variable(struct scope *scope, struct die die, unsigned tag) {
                                   .line = (unsigned)line};
 }
 
-/* Variables of which a copy of the function kept nothing stand in its abstract instance alone. */
+static bool has_block(const struct scope *scope, struct die_place origin) {
+    struct die die, from;
+    bool found = false;
+    for (size_t i = 0; i < scope->child_count && !found; i++) {
+        if (scope->children[i]->kind != SCOPE_BLOCK || !die_at(scope->children[i]->place, &die))
+            continue;
+        if (die_ref(die, DW_AT_abstract_origin, &from)) {
+            found = die_place(from).offset == origin.offset && from.dwarf == origin.dwarf;
+            die_free(&from);
+        }
+        die_free(&die);
+    }
+    return found;
+}
+
+/* Variables, and blocks, of which a copy of the function kept nothing stand in its abstract
+ * instance alone. */
+static void inherit_from(struct scope *scope, struct die origin, int depth) {
+    struct die child;
+    if (depth > DEPTH || !die_child(origin, &child))
+        return;
+    do {
+        unsigned tag = die_tag(child);
+        if ((tag == DW_TAG_variable || tag == DW_TAG_formal_parameter) &&
+            !has_variable(scope, die_place(child)))
+            add_variable(scope, child, tag);
+        else if (tag == DW_TAG_lexical_block && !has_block(scope, die_place(child)))
+            inherit_from(scope, child, depth + 1);
+    } while (die_step(&child));
+}
+
 static void inherit(struct scope *scope, struct die die) {
-    struct die origin, child;
+    struct die origin;
     if (!die_ref(die, DW_AT_abstract_origin, &origin))
         return;
-    if (die_child(origin, &child)) {
-        do {
-            unsigned tag = die_tag(child);
-            if ((tag == DW_TAG_variable || tag == DW_TAG_formal_parameter) &&
-                !has_variable(scope, die_place(child)))
-                add_variable(scope, child, tag);
-        } while (die_step(&child));
-    }
+    inherit_from(scope, origin, 0);
     die_free(&origin);
 }
 
@@ -272,9 +295,7 @@ struct scope *scope_at(struct function *function, uint64_t pc) {
         inner = NULL;
         for (size_t i = 0; i < scope->child_count; i++) {
             struct scope *child = scope->children[i];
-            /* A block without code of its own is as wide as its parent. */
-            bool wide = !child->range_count && child->kind == SCOPE_BLOCK && false;
-            if (wide || ranges_contain(child->ranges, child->range_count, pc))
+            if (ranges_contain(child->ranges, child->range_count, pc))
                 inner = child;
         }
     }
@@ -303,8 +324,10 @@ const struct variable *variable_named(struct scope *innermost, const char *name,
         for (size_t i = 0; i < scope->variable_count; i++) {
             const struct variable *v = &scope->variables[i];
             bool seen = !line || v->parameter || !v->line || v->line < line;
-            if (seen && !strncmp(v->name, name, n) && !v->name[n])
-                found = v; /* the last one of a block wins, as in Go's redeclarations */
+            /* Go redeclares a name in its block, and the last one counts. Where clang has merged
+             * blocks of C, the outer one stands first. */
+            if (seen && !strncmp(v->name, name, n) && !v->name[n] && (!found || line))
+                found = v;
         }
         if (found)
             return found;

@@ -80,7 +80,8 @@ static int by_address(const void *a, const void *b) {
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
-/* A sequence at address 0 is of code that the linker has dropped. */
+/* A sequence at address 0 is of code that the linker has dropped. Code of no line (0) counts as
+ * that of the line before it, as gdb has it. */
 static void drop_dead(struct lines *lines) {
     size_t kept = 0;
     bool dead = false, fresh = true;
@@ -89,7 +90,7 @@ static void drop_dead(struct lines *lines) {
         if (fresh)
             dead = row.address == 0;
         fresh = row.end;
-        if (!dead)
+        if (!dead && (row.line || row.end))
             lines->rows[kept++] = row;
     }
     lines->count = kept;

@@ -73,10 +73,10 @@ static bool is_lto(const struct unit *unit) {
 }
 
 static void add_instances(struct search *search, struct unit *unit, const struct name *name) {
-    static struct instance found[INSTANCES_MAX];
+    struct instance *found = calloc(INSTANCES_MAX, sizeof *found);
     struct die_place origin = name_place(unit, name);
     struct dwarf *dwarf = unit->dwarf;
-    for (size_t i = 0; i < dwarf->unit_count; i++) {
+    for (size_t i = 0; found && i < dwarf->unit_count; i++) {
         struct unit *other = &dwarf->units[i];
         if (other != unit && !(is_lto(unit) && other->range_count))
             continue;
@@ -89,6 +89,7 @@ static void add_instances(struct search *search, struct unit *unit, const struct
                 search->out->inlined_left_out++;
         }
     }
+    free(found);
 }
 
 /* ---- functions by name ---- */
@@ -186,7 +187,8 @@ static void add_line(struct search *search, const struct line_row *row, struct s
         address =
             address < start && same_part && address - function->entry < 4096 ? start : address;
     }
-    struct code_place *place = add_place(search, address, function ? function->name : "", inlined);
+    const char *label = function ? function->name : module_label(search->loaded->module, address);
+    struct code_place *place = add_place(search, address, label ? label : "", inlined);
     if (place && address == row->address) /* several lines may begin at one address */
         place->line = row->line;
 }
@@ -241,8 +243,9 @@ static void find_address(struct search *search) {
             address - section->address >= section->size)
             continue;
         struct function *function = function_at(search->loaded->module, address);
-        const struct elf_symbol *symbol = module_symbol_at(search->loaded->module, address);
-        add_place(search, address, function ? function->name : symbol ? symbol->name : "", false);
+        const char *label =
+            function ? function->name : module_label(search->loaded->module, address);
+        add_place(search, address, label ? label : "", false);
     }
 }
 

@@ -9,26 +9,26 @@ static enum outcome read_piece(const struct piece *piece, struct frame *frame, u
     switch (piece->kind) {
     case PIECE_MEMORY:
         switch (memory_read(frame->memory, piece->address + at, out, size)) {
-        case MEMORY_OK: return OUTCOME_OK;
-        case MEMORY_AGAIN: return OUTCOME_AGAIN;
-        default: *why = NULL; return OUTCOME_FAILED;
+        case MEMORY_OK: return EVAL_OK;
+        case MEMORY_AGAIN: return EVAL_AGAIN;
+        default: *why = NULL; return EVAL_FAILED;
         }
     case PIECE_REGISTER:
         *missing = !registers_has(&frame->registers, piece->slot) || at + size > ARCH_REGISTER;
         if (!*missing)
             memcpy(out, frame->registers.bytes[piece->slot] + at, size);
-        return OUTCOME_OK;
+        return EVAL_OK;
     case PIECE_VALUE:
         *missing = at + size > sizeof piece->value;
         if (!*missing)
             memcpy(out, piece->value + at, size);
-        return OUTCOME_OK;
+        return EVAL_OK;
     case PIECE_BYTES:
         *missing = at > piece->size || size > piece->size - at;
         if (!*missing)
             memcpy(out, piece->bytes + at, size);
-        return OUTCOME_OK;
-    default: *missing = true; return OUTCOME_OK;
+        return EVAL_OK;
+    default: *missing = true; return EVAL_OK;
     }
 }
 
@@ -41,19 +41,19 @@ static enum outcome read_bits(const struct piece *piece, struct frame *frame, ui
         uint8_t byte;
         bool absent;
         enum outcome outcome = read_piece(piece, frame, source / 8, &byte, 1, &absent, why);
-        if (outcome != OUTCOME_OK)
+        if (outcome != EVAL_OK)
             return outcome;
         missing[target / 8] |= absent;
         out[target / 8] &= (uint8_t) ~(1u << target % 8);
         out[target / 8] |= (uint8_t)((byte >> source % 8 & 1) << target % 8);
     }
-    return OUTCOME_OK;
+    return EVAL_OK;
 }
 
 enum outcome located_read(const struct located *located, struct frame *frame, uint64_t offset,
                           void *out, uint8_t *missing, size_t size, const char **why) {
     uint64_t start = 0, from = offset * 8, until = (offset + size) * 8;
-    enum outcome worst = OUTCOME_OK;
+    enum outcome worst = EVAL_OK;
     memset(missing, 0, size);
     memset(out, 0, size);
     for (size_t i = 0; i < located->count; i++) {

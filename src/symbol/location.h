@@ -51,14 +51,14 @@ struct located {
     size_t count;
 };
 
-enum outcome { OUTCOME_OK, OUTCOME_AGAIN, OUTCOME_FAILED };
+enum outcome { EVAL_OK, EVAL_AGAIN, EVAL_FAILED };
 
-/* `why` is set with OUTCOME_FAILED. `initial` (may be NULL) is pushed before the start: an object's
+/* `why` is set with EVAL_FAILED. `initial` (may be NULL) is pushed before the start: an object's
  * address, for members; the CFA, for frame rules. */
 enum outcome location_evaluate(const struct dwarf_expression *expression, struct frame *frame,
                                const uint64_t *initial, struct located *out, const char **why);
 
 /* The object's bytes from what was located. `missing`, one byte each, marks what has no location.
- * OUTCOME_FAILED: not readable. */
+ * EVAL_FAILED: not readable. */
 enum outcome located_read(const struct located *located, struct frame *frame, uint64_t offset,
                           void *out, uint8_t *missing, size_t size, const char **why);

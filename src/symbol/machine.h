@@ -35,6 +35,10 @@ enum outcome machine_run(const struct dwarf_expression *expression, struct frame
                          const uint64_t *initial, struct located *out, const char **why,
                          int nesting);
 
+/* The value that an expression leaves on the stack, instead of a place. */
+enum outcome machine_value(const struct dwarf_expression *expression, struct frame *frame,
+                           struct cell *out, const char **why, int nesting);
+
 /* cells.c: arithmetic, and values of base types */
 struct cell cell_of(const struct type *type, const uint8_t *bytes, size_t size);
 size_t cell_bytes(const struct cell *cell, uint8_t out[static 16], unsigned word);

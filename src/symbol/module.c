@@ -1,6 +1,7 @@
 #include "symbol/module.h"
 
 #include "base/text.h"
+#include "symbol/demangle.h"
 #include "symbol/frames.h"
 #include "symbol/functions.h"
 #include "symbol/lines.h"
@@ -142,16 +143,16 @@ struct unit_list {
     size_t count, cap;
 };
 
-static bool first_entry(struct dwarf *dwarf, bool types, uint64_t *offset) {
-    Dwarf_Die die = NULL;
-    Dwarf_Off at;
+static bool first_entry(struct dwarf *dwarf, bool types, uint64_t *offset, unsigned *tag) {
+    struct die die = {.dwarf = dwarf};
+    Dwarf_Off at = 0;
     Dwarf_Error error = NULL;
     bool there =
-        dwarf_fine(dwarf, dwarf_siblingof_b(dwarf->dbg, NULL, !types, &die, &error), &error) &&
-        dwarf_fine(dwarf, dwarf_dieoffset(die, &at, &error), &error);
-    if (die)
-        dwarf_dealloc_die(die);
-    *offset = there ? at : 0;
+        dwarf_fine(dwarf, dwarf_siblingof_b(dwarf->dbg, NULL, !types, &die.raw, &error), &error) &&
+        dwarf_fine(dwarf, dwarf_dieoffset(die.raw, &at, &error), &error);
+    *tag = die.raw ? die_tag(die) : 0;
+    *offset = at;
+    die_free(&die);
     return there;
 }
 
@@ -171,7 +172,9 @@ static void list_section(struct module *module, struct dwarf *dwarf, bool types,
                                              &next, &kind, &error),
                       &error)) {
         uint64_t die;
-        bool there = first_entry(dwarf, types, &die);
+        unsigned tag;
+        bool there = first_entry(dwarf, types, &die, &tag);
+        dwarf->shares |= tag == DW_TAG_partial_unit;
         struct unit *unit = there && units->count < UNITS_MAX
                                 ? ARRAY_ADD(units->list, units->count, units->cap)
                                 : NULL;
@@ -308,6 +311,7 @@ void module_close(struct module *module) {
     elf_close(module->elf);
     free(module->dwos);
     free(module->dwo_elfs);
+    map_free(&module->labels);
     free(module->pcs);
     free(module->by_name);
     free(module->note);
@@ -334,6 +338,22 @@ const struct elf_symbol *module_symbol_at(struct module *module, uint64_t pc) {
     size_t count;
     module_symbols(module, &count);
     return elf_symbol_at(symbol_file(module), pc);
+}
+
+const char *module_label(struct module *module, uint64_t pc) {
+    const struct elf_symbol *symbol = module_symbol_at(module, pc);
+    struct buffer text = BUFFER_INIT(1 << 16);
+    if (!symbol || strncmp(symbol->name, "_Z", 2))
+        return symbol ? symbol->name : NULL;
+    char *label = map_get(&module->labels, symbol->address);
+    if (label)
+        return label;
+    demangle(symbol->name, &text);
+    label = text.data && !text.failed ? arena_strdup(&module->arena, text.data) : NULL;
+    buffer_free(&text);
+    if (label)
+        map_put(&module->labels, symbol->address, label);
+    return label ? label : symbol->name;
 }
 
 static int by_name(const void *a, const void *b) {

@@ -62,7 +62,7 @@ struct module {
     struct frames *frames;
     struct elf_symbol **by_name; /* sorted by name; after the first lookup */
     size_t by_name_count;
-    struct type *types; /* chain of types that no entry of the file describes */
+    struct map labels; /* demangled names, by address; after the first module_label() */
     struct arena arena;
     char *note; /* what people should know: a debug file that did not fit; or NULL */
 };
@@ -77,6 +77,9 @@ void module_close(struct module *module);
 /* The functions' and objects' symbols of the file itself, or of its debug file. */
 const struct elf_symbol *module_symbols(struct module *module, size_t *count);
 const struct elf_symbol *module_symbol_at(struct module *module, uint64_t pc);
+
+/* The name of the symbol at `pc` as people write it; NULL: there is none. In the module's arena. */
+const char *module_label(struct module *module, uint64_t pc);
 
 /* Symbols with exactly this name: an array inside of `by_name`; how many. */
 size_t module_symbols_named(struct module *module, const char *name, struct elf_symbol ***out);

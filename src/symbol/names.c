@@ -93,6 +93,8 @@ static uint32_t add(struct walk *walk, struct die die, unsigned tag, uint32_t pa
         name = &names->list[at];
         name->name = from ? from->name : die_name(die);
         name->parent = from ? from->parent : parent;
+        name->loose =
+            !from && (die_has(die, DW_AT_specification) || die_has(die, DW_AT_abstract_origin));
     }
     name->name = name_canonical(walk->unit->module, name->name);
     if (tag != DW_TAG_enumerator)
@@ -158,6 +160,19 @@ static void walk_inside(struct walk *walk, struct die parent_die, uint32_t paren
     die_free(&die);
 }
 
+/* clang writes definitions before the classes that declare them. */
+static void resolve_loose(struct walk *walk) {
+    for (size_t i = 0; i < walk->names->count; i++) {
+        struct name *name = &walk->names->list[i];
+        struct die die;
+        if (!name->loose || !die_at(name_place(walk->unit, name), &die))
+            continue;
+        struct name *from = origin(walk, die);
+        name->parent = from ? from->parent : name->parent;
+        die_free(&die);
+    }
+}
+
 const struct names *unit_names(struct unit *unit) {
     static const struct names none;
     unit = unit_entries(unit);
@@ -176,6 +191,7 @@ const struct names *unit_names(struct unit *unit) {
                &die)) {
         if (die_tag(die) != DW_TAG_partial_unit || !unit->dwarf->main)
             walk_inside(&walk, die, 0, 0);
+        resolve_loose(&walk);
         die_free(&die);
     }
     return unit->names;

@@ -13,6 +13,7 @@ struct name {
     bool code;        /* a function with code of its own */
     bool inlined;     /* an abstract function, of which copies may be anywhere */
     bool types;       /* its entry is in .debug_types */
+    bool loose;       /* made from an entry that comes later: resolved when all are there */
 };
 
 struct names {

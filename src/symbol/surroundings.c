@@ -48,9 +48,9 @@ bool machine_frame_base(struct machine *m, int64_t offset) {
     if (!base)
         return machine_fail(m, why);
     enum outcome outcome = machine_run(base, frame, NULL, &where, &why, m->nesting + 1);
-    if (outcome == OUTCOME_AGAIN)
+    if (outcome == EVAL_AGAIN)
         return machine_again(m);
-    if (outcome != OUTCOME_OK)
+    if (outcome != EVAL_OK)
         return machine_fail(m, why);
     uint64_t value;
     if (where.pieces[0].kind == PIECE_MEMORY)
@@ -93,17 +93,44 @@ bool machine_tls_address(struct machine *m) {
 
 /* ---- entry values: what the caller says it has passed (DWARF 5, section 3.4) ---- */
 
-static bool same_register(const struct dwarf_expression *a, const struct dwarf_expression *b) {
-    if (!a || !b || a->count != 1 || b->count != 1)
+/* The register that an expression is about: a plain one, or one seen as a base type. */
+static bool register_of(const struct dwarf_expression *expression, uint64_t *number) {
+    const struct location_op *op = expression && expression->count == 1 ? expression->ops : NULL;
+    if (!op)
         return false;
-    uint64_t x = a->ops[0].op == DW_OP_regx ? a->ops[0].a : a->ops[0].op - (uint64_t)DW_OP_reg0;
-    uint64_t y = b->ops[0].op == DW_OP_regx ? b->ops[0].a : b->ops[0].op - (uint64_t)DW_OP_reg0;
-    return x == y;
+    bool plain = op->op >= DW_OP_reg0 && op->op <= DW_OP_reg31;
+    *number = plain ? op->op - (uint64_t)DW_OP_reg0 : op->a;
+    return plain || op->op == DW_OP_regx || op->op == DW_OP_regval_type ||
+           op->op == DW_OP_GNU_regval_type;
 }
 
-static const struct dwarf_expression *passed(struct machine *m, struct module *module,
-                                             struct die site,
-                                             const struct dwarf_expression *wanted) {
+static bool same_register(const struct dwarf_expression *a, const struct dwarf_expression *b) {
+    uint64_t x, y;
+    return register_of(a, &x) && register_of(b, &y) && x == y;
+}
+
+/* What is asked of a call site: what it passes in a register, or for a parameter (GNU's
+ * DW_OP_GNU_parameter_ref, for one that has no register). */
+struct wanted {
+    const struct dwarf_expression *in;
+    struct die_place parameter;
+};
+
+static bool is_wanted(struct module *module, struct die parameter, const struct wanted *wanted) {
+    struct die named;
+    const char *why;
+    if (wanted->in)
+        return same_register(location_of(module, parameter, DW_AT_location, 0, &why), wanted->in);
+    if (!die_ref(parameter, DW_AT_call_parameter, &named) &&
+        !die_ref(parameter, DW_AT_abstract_origin, &named))
+        return false;
+    bool same = die_place(named).offset == wanted->parameter.offset;
+    die_free(&named);
+    return same;
+}
+
+static const struct dwarf_expression *passed(struct module *module, struct die site,
+                                             const struct wanted *wanted) {
     struct die child;
     const struct dwarf_expression *value = NULL;
     const char *why;
@@ -113,14 +140,12 @@ static const struct dwarf_expression *passed(struct machine *m, struct module *m
         unsigned tag = die_tag(child);
         if (tag != DW_TAG_call_site_parameter && tag != DW_TAG_GNU_call_site_parameter)
             continue;
-        bool same = same_register(location_of(module, child, DW_AT_location, 0, &why), wanted);
         unsigned attribute =
             die_has(child, DW_AT_call_value) ? DW_AT_call_value : DW_AT_GNU_call_site_value;
-        if (same)
+        if (is_wanted(module, child, wanted))
             value = location_of(module, child, attribute, 0, &why);
     } while (!value && die_step(&child));
     die_free(&child);
-    (void)m;
     return value;
 }
 
@@ -166,43 +191,131 @@ static bool is_call_of(struct machine *m, struct die site) {
     return same;
 }
 
-bool machine_entry_value(struct machine *m, const struct location_op *op) {
-    struct frame *caller = m->frame->scratch;
-    const struct dwarf_expression *value = NULL;
-    const char *why = "optimized out (its value at the function's entry is not known)";
-    struct die function_die, site;
-    struct located where;
-    if (!op->inner || !caller || m->nesting >= 4)
-        return machine_fail(m, why);
-    if (m->frame->caller != caller) {
-        switch (frame_unwind(m->frame, caller, &why)) {
-        case UNWIND_OK: m->frame->caller = caller; break;
-        case UNWIND_AGAIN: return machine_again(m);
-        default: return machine_fail(m, why);
+#define TAIL_CALLS 32
+
+struct tail_walk {
+    struct function *self, *seen[TAIL_CALLS];
+    size_t count;
+    bool doubtful;
+};
+
+static void follow_tails(struct tail_walk *walk, struct function *function, int depth);
+
+static void visit_tails(struct tail_walk *walk, struct die parent, struct unit *unit, int depth) {
+    struct die child, target;
+    if (depth > 32 || walk->doubtful || !die_child(parent, &child))
+        return;
+    do {
+        unsigned tag = die_tag(child);
+        bool site = tag == DW_TAG_call_site || tag == DW_TAG_GNU_call_site;
+        if (tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine)
+            visit_tails(walk, child, unit, depth + 1);
+        if (!site ||
+            !(die_flag(child, DW_AT_call_tail_call) || die_flag(child, DW_AT_GNU_tail_call)))
+            continue;
+        if (!die_ref(child, DW_AT_call_origin, &target) &&
+            !die_ref(child, DW_AT_abstract_origin, &target)) {
+            walk->doubtful = true; /* through a pointer: to anywhere */
+            continue;
         }
+        struct function *next = function_of_entry(unit, die_place(target).offset);
+        const char *name = die_name(target), *own = strrchr(walk->self->name, ':');
+        walk->doubtful |= name && !strcmp(name, own ? own + 1 : walk->self->name);
+        die_free(&target);
+        if (next)
+            follow_tails(walk, next, depth + 1);
+    } while (die_step(&child));
+}
+
+static void follow_tails(struct tail_walk *walk, struct function *function, int depth) {
+    struct die die;
+    for (size_t i = 0; i < walk->count; i++)
+        if (walk->seen[i] == function)
+            return;
+    if (walk->count == TAIL_CALLS) {
+        walk->doubtful = true;
+        return;
     }
+    walk->seen[walk->count++] = function;
+    if (die_at(function->place, &die)) {
+        visit_tails(walk, die, function->unit, depth);
+        die_free(&die);
+    }
+}
+
+/* A function that may come back to itself by tail calls has other arguments then than its caller
+ * has passed: gdb does not guess, and neither do we. */
+static bool may_tail_call_itself(struct machine *m) {
+    struct loaded *loaded = m->frame->loaded;
+    struct tail_walk walk = {.self = loaded ? function_at(loaded->module, frame_lookup_pc(m->frame))
+                                            : NULL};
+    if (!walk.self)
+        return true;
+    follow_tails(&walk, walk.self, 0);
+    return walk.doubtful;
+}
+
+static const char unknown_entry[] =
+    "optimized out (its value at the function's entry is not known)";
+
+static bool unwind_caller(struct machine *m) {
+    struct frame *caller = m->frame->scratch;
+    const char *why = "";
+    if (!caller)
+        return machine_fail(m, unknown_entry);
+    if (m->frame->caller == caller)
+        return true;
+    switch (frame_unwind(m->frame, caller, &why)) {
+    case UNWIND_OK: m->frame->caller = caller; return true;
+    case UNWIND_AGAIN: return machine_again(m);
+    default: return machine_fail(m, unknown_entry);
+    }
+}
+
+static const struct dwarf_expression *passed_value(struct machine *m, struct frame *caller,
+                                                   const struct wanted *wanted) {
+    const struct dwarf_expression *value = NULL;
+    struct die function_die, site;
     uint64_t pc = caller->loaded ? caller->pc - caller->loaded->bias : 0;
     struct function *function =
         caller->loaded ? function_at(caller->loaded->module, pc ? pc - 1 : 0) : NULL;
-    if (function && die_at(function->place, &function_die)) {
-        if (find_site(function_die, pc, 0, &site)) {
-            if (is_call_of(m, site))
-                value = passed(m, caller->loaded->module, site, op->inner);
-            die_free(&site);
-        }
-        die_free(&function_die);
+    if (!function || !die_at(function->place, &function_die))
+        return NULL;
+    if (find_site(function_die, pc, 0, &site)) {
+        if (is_call_of(m, site))
+            value = passed(caller->loaded->module, site, wanted);
+        die_free(&site);
     }
-    if (!value)
-        return machine_fail(m, why);
-    enum outcome outcome = machine_run(value, caller, NULL, &where, &why, m->nesting + 1);
-    if (outcome == OUTCOME_AGAIN)
+    die_free(&function_die);
+    return value;
+}
+
+bool machine_entry_value(struct machine *m, const struct location_op *op) {
+    struct cell cell = {0};
+    const char *why = "";
+    struct unit *unit = m->expression->unit;
+    bool by_parameter = op->op == DW_OP_GNU_parameter_ref && unit;
+    struct wanted wanted = {.in = op->inner};
+    if (by_parameter)
+        wanted.parameter.offset = unit->offset + op->a;
+    if ((!op->inner && !by_parameter) || m->nesting >= 4 || may_tail_call_itself(m))
+        return machine_fail(m, unknown_entry);
+    if (!unwind_caller(m))
+        return false;
+    const struct dwarf_expression *value = passed_value(m, m->frame->caller, &wanted);
+    enum outcome outcome =
+        value ? machine_value(value, m->frame->caller, &cell, &why, m->nesting + 1) : EVAL_FAILED;
+    if (outcome == EVAL_AGAIN)
         return machine_again(m);
-    uint64_t number = 0;
-    if (outcome == OUTCOME_OK && where.pieces[0].kind == PIECE_MEMORY)
-        return machine_push(m, where.pieces[0].address);
-    if (outcome == OUTCOME_OK && where.pieces[0].kind == PIECE_VALUE) {
-        memcpy(&number, where.pieces[0].value, 8);
-        return machine_push(m, number);
+    if (outcome != EVAL_OK)
+        return machine_fail(m, unknown_entry);
+    const struct location_op *inner = by_parameter ? op : &op->inner->ops[0];
+    bool typed = inner->op == DW_OP_regval_type || inner->op == DW_OP_GNU_regval_type;
+    if (typed && !cell.type) {
+        uint8_t bytes[16];
+        const struct type *type = machine_base_type(m, inner->b);
+        cell_bytes(&cell, bytes, 8);
+        cell = cell_of(type, bytes, type && type->size <= 8 ? type->size : 8);
     }
-    return machine_fail(m, "optimized out (its value at the function's entry is not known)");
+    return machine_push_cell(m, cell);
 }

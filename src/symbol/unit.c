@@ -51,6 +51,19 @@ static void find_split(struct unit *unit, struct die die) {
     }
 }
 
+static unsigned language_of_others(const struct unit *unit) {
+    struct dwarf *dwarf = unit->module->dwarf;
+    for (size_t i = 0; i < dwarf->unit_count; i++) {
+        uint64_t language = 0;
+        struct die die = unit_die(&dwarf->units[i]);
+        bool found = die.raw && die_unsigned(die, DW_AT_language, &language);
+        die_free(&die);
+        if (found)
+            return (unsigned)language;
+    }
+    return 0;
+}
+
 void unit_load(struct unit *unit) {
     if (unit->loaded)
         return;
@@ -63,6 +76,8 @@ void unit_load(struct unit *unit) {
     size_t cap = 0;
     die_unsigned(die, DW_AT_language, &language);
     unit->language = (unsigned)language;
+    if (!language && die_tag(die) == DW_TAG_partial_unit) /* what dwz has moved there is of all */
+        unit->language = language_of_others(unit);
     unit->name = string_or_empty(die, DW_AT_name);
     unit->comp_dir = string_or_empty(die, DW_AT_comp_dir);
     unit->producer = string_or_empty(die, DW_AT_producer);
@@ -200,7 +215,8 @@ bool unit_may_name(struct unit *unit, const char *name, size_t n) {
     struct dwarf *dwarf = unit->dwarf;
     bool old_types = unit->types && unit->version < 5;
     size_t size, strings_size, index_size;
-    if (dwarf->main || dwarf->alt) /* indices and strings of other files: too many ways */
+    if (dwarf->main || dwarf->alt ||
+        dwarf->shares) /* indices and strings of other files: too many ways */
         return true;
     const uint8_t *info = section_of(dwarf, old_types ? ".debug_types" : ".debug_info", &size);
     if (!info || unit->end > size || unit->offset >= unit->end)

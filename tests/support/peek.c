@@ -132,12 +132,18 @@ static json_t *set_registers(struct peek *peek, const json_t *request) {
     return json_pack("{s:b}", "ok", 1);
 }
 
-/* The n-th called frame, with `spare` for callers that expressions ask for. */
-static json_t *go_to_frame(struct peek *peek, int n, struct frame frames[2], struct frame *spare,
-                           int *at) {
+static size_t inlined_in(struct frame *frame) {
+    static struct stack_line lines[STACK_INLINED];
+    return frame_lines(frame, lines) - 1;
+}
+
+/* The n-th frame, inlined calls counted: a called frame, and how many of its inlined calls are
+ * further in. `spare` is for callers that expressions ask for. */
+static json_t *go_to_frame(struct peek *peek, size_t n, struct frame frames[2], struct frame *spare,
+                           int *at, unsigned *callers) {
     frame_start(&frames[0], &peek->space, &peek->memory, &peek->registers);
     *at = 0;
-    for (int i = 0; i < n; i++) {
+    for (size_t inlined; n > (inlined = inlined_in(&frames[*at])); n -= inlined + 1) {
         const char *why = "";
         enum unwind_result result;
         frames[1 - *at].scratch = NULL;
@@ -147,6 +153,7 @@ static json_t *go_to_frame(struct peek *peek, int n, struct frame frames[2], str
             return failure(*why ? why : "there is no such frame");
         *at = 1 - *at;
     }
+    *callers = (unsigned)n;
     memset(spare, 0, sizeof *spare);
     frames[*at].scratch = spare;
     return NULL;
@@ -173,9 +180,9 @@ static json_t *show(struct peek *peek, const struct target_expr *expr, struct fr
     for (int i = 0; i < ROUNDS && !answer; i++) {
         enum outcome outcome = target_expr_evaluate(expr, &evaluation, &operand);
         value_ref ref = 0;
-        if (outcome == OUTCOME_FAILED) {
+        if (outcome == EVAL_FAILED) {
             answer = failure(evaluation.why);
-        } else if (outcome == OUTCOME_OK) {
+        } else if (outcome == EVAL_OK) {
             buffer_clear(&values);
             evaluation.again = false;
             ref = operand_show(&evaluation, &operand, &limits, SHOW_AS_IS, &values);
@@ -199,14 +206,16 @@ static json_t *evaluate(struct peek *peek, const json_t *request) {
     struct target_expr *expr;
     size_t column;
     int at;
-    json_t *wrong = go_to_frame(peek, (int)json_integer_value(json_object_get(request, "frame")),
-                                frames, &spare, &at);
+    unsigned callers;
+    json_t *wrong = go_to_frame(peek, (size_t)json_integer_value(json_object_get(request, "frame")),
+                                frames, &spare, &at, &callers);
     if (wrong)
         return wrong;
     struct frame *frame = &frames[at];
     struct target_site site = {.space = &peek->space,
                                .loaded = frame->loaded,
                                .pc = frame_lookup_pc(frame),
+                               .callers = callers,
                                .entry = true,
                                .returning = true,
                                .shape = lang_shape};
@@ -226,9 +235,10 @@ static json_t *evaluate(struct peek *peek, const json_t *request) {
 static json_t *list_variables(struct peek *peek, const json_t *request) {
     static struct frame frames[2], spare;
     int at;
+    unsigned callers;
     json_t *list = json_array();
-    json_t *wrong = go_to_frame(peek, (int)json_integer_value(json_object_get(request, "frame")),
-                                frames, &spare, &at);
+    json_t *wrong = go_to_frame(peek, (size_t)json_integer_value(json_object_get(request, "frame")),
+                                frames, &spare, &at, &callers);
     if (wrong)
         return wrong;
     struct frame *frame = &frames[at];

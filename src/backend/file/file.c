@@ -1,0 +1,268 @@
+/* A program's file: nothing runs in it, but everything that its symbols can tell is there. `check`
+ * and `list` use it (`--binary FILE`, or the URI file:PATH).
+ *
+ * Reading is synchronous, in the worker: what is hostile about a file harms nothing else.
+ * Completions come from a timer, so none runs inside of an operation. */
+#include "backend/file/file.h"
+
+#include "lang/shape.h"
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BIT(trigger) (1u << (trigger))
+
+static const char *language_of(struct backend *b) {
+    static const struct {
+        unsigned code;
+        const char *name;
+    } names[] = {{DW_LANG_Go, "Go"},
+                 {DW_LANG_Rust, "Rust"},
+                 {DW_LANG_C_plus_plus, "C++"},
+                 {DW_LANG_C_plus_plus_03, "C++"},
+                 {DW_LANG_C_plus_plus_11, "C++"},
+                 {DW_LANG_C_plus_plus_14, "C++"}};
+    struct dwarf *dwarf = b->space.list[0].module->dwarf;
+    if (!dwarf)
+        return "no debug info";
+    for (size_t i = 0; i < dwarf->unit_count; i++) {
+        unit_load(&dwarf->units[i]);
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+            if (dwarf->units[i].language == names[k].code)
+                return names[k].name;
+    }
+    return "C";
+}
+
+static struct error *open_file(struct backend *b) {
+    struct module *module;
+    struct error *error = module_open(b->path, &module);
+    if (error)
+        return error;
+    if (module->elf->type == ET_REL) {
+        module_close(module);
+        return error_new(ERROR_RUN, "%s is not linked yet: give the program it becomes part of",
+                         b->path);
+    }
+    return space_add(&b->space, module, 0);
+}
+
+static void tell_connected(struct backend *b) {
+    struct error *error = b->space.count ? NULL : open_file(b);
+    struct target_info info = {.at_launch = true,
+                               .stays = true,
+                               .core = true,
+                               .server = "file",
+                               .version = "",
+                               .language = "",
+                               .command = b->path,
+                               .stopped_at = ""};
+    if (!error) {
+        const struct module *module = b->space.list[0].module;
+        info.language = language_of(b);
+        info.version = module->elf->arch ? module->elf->arch->name : "unknown architecture";
+        if (module->note)
+            b->events->notice(b->owner, module->note);
+    }
+    b->events->connected(b->owner, error ? NULL : &info, error);
+}
+
+static void on_later(uv_timer_t *timer) {
+    struct backend *b = timer->data;
+    unsigned due = b->due;
+    b->due = 0;
+    if (due & DUE_CONNECTED)
+        tell_connected(b);
+    else if (due & DUE_FLUSHED)
+        b->events->flushed(b->owner);
+    else if (due & DUE_LEFT)
+        b->events->left(b->owner);
+}
+
+static void later(struct backend *b, unsigned what) {
+    b->due |= what;
+    uv_timer_start(&b->later, on_later, 0, 0);
+}
+
+static struct error *file_create(const struct backend_setup *setup,
+                                 const struct backend_events *events, void *owner,
+                                 struct backend **out) {
+    struct backend *b = calloc(1, sizeof *b);
+    char *path = strdup(setup->uri + strlen("file:"));
+    if (!b || !path) {
+        free(b);
+        free(path);
+        return error_no_memory();
+    }
+    *b = (struct backend){.events = events, .owner = owner, .path = path};
+    uv_timer_init(setup->loop, &b->later);
+    b->later.data = b;
+    *out = b;
+    return NULL;
+}
+
+static void file_connect(struct backend *b) {
+    later(b, DUE_CONNECTED);
+}
+
+static void file_flush(struct backend *b) {
+    later(b, DUE_FLUSHED);
+}
+
+static void file_leave(struct backend *b, enum leave_how how) {
+    (void)how;
+    later(b, DUE_LEFT);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct backend *b = handle->data;
+    space_free(&b->space);
+    free(b->path);
+    free(b);
+}
+
+static void file_destroy(struct backend *b) {
+    uv_close((uv_handle_t *)&b->later, on_closed);
+}
+
+/* ---- places ---- */
+
+static struct place *place_of(struct query *query, const struct code_place *found) {
+    for (size_t i = 0; i < query->count; i++)
+        if (!strcmp(query->places[i].function, found->function) &&
+            query->places[i].line == found->line)
+            return &query->places[i];
+    struct place *place = ARRAY_ADD(query->places, query->count, query->cap);
+    if (!place)
+        return NULL;
+    place->function = strdup(found->function);
+    place->file = strdup(found->file);
+    place->line = found->line;
+    return place->function && place->file ? place : NULL;
+}
+
+static void add_address(struct place *place, uint64_t address) {
+    uint64_t *grown = realloc(place->addresses, (place->count + 1) * sizeof *grown);
+    if (!grown)
+        return;
+    place->addresses = grown;
+    place->addresses[place->count++] = address;
+}
+
+/* A function of the library that the program calls is in another file. */
+static struct error *explain(struct backend *b, struct error *error) {
+    bool library = b->space.list[0].module->elf->type == ET_DYN && strstr(error->message, "no fun");
+    return library ? error_wrap(error, "in %s itself", b->path) : error;
+}
+
+static void file_resolve(struct backend *b, struct query *query) {
+    const struct location *where = query->location;
+    struct place_query asked = {.function = where->function,
+                                .file = where->file,
+                                .line = where->line,
+                                .match = where->match,
+                                .max = where->max ? where->max : 256,
+                                .address = where->address,
+                                .has_address = !where->function && !where->file && !where->match,
+                                .inlined = !query->own && (!where->has_inlined || where->inlined),
+                                .returns = query->returns};
+    struct place_list found;
+    if (where->module && !path_ends_with(b->path, where->module))
+        return; /* pending until it is loaded */
+    query->error = space_locate(&b->space, &asked, NULL, &found);
+    if (query->error) {
+        query->error = explain(b, query->error);
+        return;
+    }
+    for (size_t i = 0; i < found.count; i++) {
+        struct place *place = place_of(query, &found.list[i]);
+        if (place)
+            add_address(place, found.list[i].address + (uint64_t)where->offset);
+    }
+    query->inlined_copies = found.inlined_left_out;
+    place_list_free(&found);
+}
+
+static void file_arm(struct backend *b, struct site *site) {
+    (void)b;
+    site->armed = true; /* as far as a file goes: what it holds has been judged */
+}
+
+static void file_disarm(struct backend *b, struct site *site) {
+    (void)b;
+    site->armed = false;
+}
+
+static struct error *file_judge(struct backend *b, const struct judged *judged, struct buffer *type,
+                                size_t *column, const char **unavailable) {
+    struct loaded *loaded = &b->space.list[0];
+    struct function *function =
+        judged->address ? function_at(loaded->module, judged->address) : NULL;
+    struct target_site site = {.space = &b->space,
+                               .loaded = judged->address ? loaded : NULL,
+                               .pc = judged->address,
+                               .entry = !function || judged->address == function->entry,
+                               .returning = judged->returning,
+                               .shape = lang_shape};
+    struct target_expr *expr;
+    struct error *error = target_expr_compile(judged->expr, &site, &expr, column);
+    if (error)
+        return error;
+    type_print(target_expr_type(expr), type);
+    *unavailable = target_expr_unavailable(expr);
+    if (*unavailable)
+        snprintf(b->unavailable, sizeof b->unavailable, "%s", *unavailable);
+    *unavailable = *unavailable ? b->unavailable : NULL;
+    target_expr_free(expr);
+    return NULL;
+}
+
+/* ---- what a file has none of ---- */
+
+static enum read_result file_read(struct backend *b, const struct hit *hit, const struct want *want,
+                                  struct buffer *into, value_ref *out) {
+    (void)hit;
+    *out = want->kind == WANT_LIST ? file_list(b, want, into)
+                                   : value_error(into, "nothing runs in a file");
+    return READ_DONE;
+}
+
+static void file_nothing(struct backend *b) {
+    (void)b;
+}
+
+/* A session of a file is never resumed (`core`); it would wait for ever. */
+static void file_resume(struct backend *b) {
+    b->events->lost(b->owner, error_new(ERROR_RUN, "%s: nothing runs in a file", b->path));
+}
+
+static const struct backend_caps file_caps = {
+    .name = "file",
+    .triggers = BIT(TRIGGER_AT) | BIT(TRIGGER_CALL) | BIT(TRIGGER_RETURN_OF) | BIT(TRIGGER_WATCH) |
+                BIT(TRIGGER_TIMER) | BIT(TRIGGER_SIGNAL) | BIT(TRIGGER_PANIC) | BIT(TRIGGER_EXIT),
+    .why_not = {[TRIGGER_SYSCALL] = "system calls are no trigger yet"},
+    .conditions = true,
+    .registers = true,
+    .abi = true,
+    .modules = true,
+    .hardware = true,
+};
+
+const struct backend_ops file_ops = {
+    .caps = &file_caps,
+    .create = file_create,
+    .connect = file_connect,
+    .inspect = file_connect,
+    .resolve = file_resolve,
+    .judge = file_judge,
+    .arm = file_arm,
+    .disarm = file_disarm,
+    .read = file_read,
+    .give_up = file_nothing,
+    .flush = file_flush,
+    .resume = file_resume,
+    .halt = file_nothing,
+    .leave = file_leave,
+    .destroy = file_destroy,
+};

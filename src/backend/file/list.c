@@ -1,0 +1,146 @@
+/* What `pickglass list FILE` shows. */
+#include "backend/file/file.h"
+
+#include "symbol/match.h"
+#include "symbol/names.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST_MAX 100000
+
+/* Rows are collected, sorted and told once each. */
+struct rows {
+    char **list;
+    size_t count, cap;
+    regex_t *regex;
+};
+
+static bool add(struct rows *rows, const char *text) {
+    if (!*text || (rows->regex && regexec(rows->regex, text, 0, NULL, 0)))
+        return true;
+    char **slot = rows->count < LIST_MAX ? ARRAY_ADD(rows->list, rows->count, rows->cap) : NULL;
+    if (slot)
+        *slot = strdup(text);
+    return slot && *slot;
+}
+
+static bool add_function(void *ctx, const char *name) {
+    return add(ctx, name);
+}
+
+static bool add_name(void *ctx, struct unit *unit, const struct names *names,
+                     const struct name *name) {
+    struct buffer text = BUFFER_INIT(1 << 16);
+    (void)unit;
+    name_qualified(names, name, &text);
+    bool going = !text.data || text.failed || add(ctx, text.data);
+    buffer_free(&text);
+    return going;
+}
+
+/* "name<TAB>type": the row that is sorted, and taken apart again when it is told. */
+static bool add_variable(void *ctx, struct unit *unit, const struct names *names,
+                         const struct name *name) {
+    struct rows *rows = ctx;
+    struct buffer text = BUFFER_INIT(1 << 16);
+    struct die die;
+    if (name->declaration || !die_at(name_place(unit, name), &die))
+        return true;
+    name_qualified(names, name, &text);
+    bool wanted = text.data && (!rows->regex || !regexec(rows->regex, text.data, 0, NULL, 0));
+    buffer_putc(&text, '\t');
+    type_print(type_of_entry(die), &text);
+    die_free(&die);
+    regex_t *regex = rows->regex;
+    rows->regex = NULL;
+    bool going = !wanted || text.failed || add(rows, text.data);
+    rows->regex = regex;
+    buffer_free(&text);
+    return going;
+}
+
+static void list_functions(struct backend *b, struct rows *rows) {
+    error_free(space_functions(&b->space, NULL, add_function, rows));
+}
+
+static void list_files(struct backend *b, struct rows *rows) {
+    struct dwarf *dwarf = b->space.list[0].module->dwarf;
+    for (size_t i = 0; dwarf && i < dwarf->unit_count; i++) {
+        const struct lines *lines = dwarf->units[i].types ? NULL : unit_lines(&dwarf->units[i]);
+        for (size_t k = 0; lines && k < lines->file_count; k++)
+            if (lines->files[k])
+                add(rows, lines->files[k]);
+    }
+}
+
+static void list_types(struct backend *b, struct rows *rows) {
+    module_each(b->space.list[0].module, NAME_TYPE, add_name, rows);
+}
+
+static void list_variables(struct backend *b, struct rows *rows) {
+    module_each(b->space.list[0].module, NAME_VARIABLE, add_variable, rows);
+}
+
+static const struct {
+    const char *what;
+    void (*list)(struct backend *b, struct rows *rows);
+    bool debug_info; /* without it there is nothing to tell */
+} listings[] = {
+    {"functions", list_functions, false},
+    {"files", list_files, true},
+    {"types", list_types, true},
+    {"variables", list_variables, true},
+};
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static value_ref row_value(const char *row, struct buffer *into) {
+    const char *tab = strchr(row, '\t');
+    if (!tab)
+        return value_string(into, row, strlen(row));
+    value_ref object = value_new(into, VALUE_OBJECT);
+    value_set(into, object, "name", value_string(into, row, (size_t)(tab - row)));
+    value_set_text(into, object, "type", tab + 1);
+    return object;
+}
+
+static value_ref tell(struct rows *rows, struct buffer *into) {
+    value_ref list = value_new(into, VALUE_LIST);
+    if (rows->count)
+        qsort(rows->list, rows->count, sizeof *rows->list, by_text);
+    for (size_t i = 0; i < rows->count; i++) {
+        if (!i || strcmp(rows->list[i], rows->list[i - 1]))
+            value_append(into, list, row_value(rows->list[i], into));
+    }
+    for (size_t i = 0; i < rows->count; i++)
+        free(rows->list[i]);
+    free(rows->list);
+    return list;
+}
+
+value_ref file_list(struct backend *b, const struct want *want, struct buffer *into) {
+    struct rows rows = {0};
+    regex_t regex;
+    const char *what = want->expr;
+    for (size_t i = 0; i < sizeof listings / sizeof *listings; i++) {
+        if (strcmp(listings[i].what, what))
+            continue;
+        if (listings[i].debug_info && !b->space.list[0].module->dwarf)
+            return value_error(into, "it has no debug info (build with -g, or install its -dbg or "
+                                     "-dbgsym package)");
+        struct error *error = want->pattern ? pattern_compile(&regex, want->pattern) : NULL;
+        if (error) {
+            value_ref ref = value_error(into, "%s", error->message);
+            error_free(error);
+            return ref;
+        }
+        rows.regex = want->pattern ? &regex : NULL;
+        listings[i].list(b, &rows);
+        if (want->pattern)
+            regfree(&regex);
+        return tell(&rows, into);
+    }
+    return value_error(into, "a file has no %s: they are a running target's", what);
+}
