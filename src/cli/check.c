@@ -24,21 +24,25 @@ struct checked {
 };
 
 static void print_place(pick_value place) {
-    const char *key;
-    char *function = NULL, *file = NULL, *line = NULL;
+    const char *key, *text, *function = "", *file = "";
+    size_t len, function_len = 0, file_len = 0;
+    char *line = NULL;
     for (size_t i = 0; i < pick_value_count(place); i++) {
         pick_value child = pick_value_child(place, i, &key);
-        char **slot = !strcmp(key, "function") ? &function
-                      : !strcmp(key, "file")   ? &file
-                      : !strcmp(key, "line")   ? &line
-                                               : NULL;
-        if (slot)
-            *slot = pick_value_json(child);
+        if (!strcmp(key, "function") && pick_value_text(child, &text, &len)) {
+            function = text;
+            function_len = len;
+        } else if (!strcmp(key, "file") && pick_value_text(child, &text, &len)) {
+            file = text;
+            file_len = len;
+        } else if (!strcmp(key, "line")) {
+            line = pick_value_json(child);
+        }
     }
-    if (file && line)
-        printf("      %s at %s:%s\n", function, file, line);
-    free(function);
-    free(file);
+    if (line && file_len)
+        printf("      %.*s at %.*s:%s\n", (int)function_len, function, (int)file_len, file, line);
+    else if (line)
+        printf("      %.*s\n", (int)function_len, function);
     free(line);
 }
 

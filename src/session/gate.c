@@ -161,14 +161,18 @@ void gate_arm(struct session *s, uint64_t now) {
         }
         spot->site.cond = spot->armed_cond = cond_for(s, spot);
         spot->site.hit_cond = hit_cond_for(s, spot);
-        spot->members[0].probe->hidden |= spot->site.cond && s->ops->caps->hides_false;
         s->ops->arm(s->backend, &spot->site);
         if (spot->site.kind == SITE_WATCH)
             prime_watch(s, spot);
         spot->primed = false;
     }
-    for (size_t i = 0; i < s->spot_count; i++)
-        pass_checked(s->spots[i]);
+    for (size_t i = 0; i < s->spot_count; i++) {
+        struct spot *spot = s->spots[i];
+        pass_checked(spot);
+        /* A condition that was only shown is taken back, and hides nothing. */
+        if (spot->armed_cond && s->ops->caps->hides_false && cond_for(s, spot) == spot->armed_cond)
+            spot->members[0].probe->hidden = true;
+    }
     count_armed_time(s, now);
 }
 

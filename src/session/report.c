@@ -143,6 +143,7 @@ void report_exit(struct session *s, const struct stop *stop) {
         if (p->probe->trigger != TRIGGER_EXIT || p->done)
             continue;
         probe = p->probe->name;
+        p->reached++;
         p->hits++;
         p->emitted++;
         p->done = true;

@@ -121,8 +121,6 @@ static struct error *open_any(struct elf_file *elf, struct dwarf *main, struct d
         free(object);
         return error_no_memory();
     }
-    /* We free what we are given: libdwarf need not keep a tree of all of it as well. */
-    dwarf_set_de_alloc_flag(0);
     *dwarf = (struct dwarf){.elf = elf, .main = main, .object = object};
     object->names = calloc(elf->section_count + 1, sizeof *object->names);
 #ifdef DW_LIBDWARF_VERSION

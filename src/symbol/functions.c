@@ -63,6 +63,8 @@ static void add_function(struct unit *unit, struct die die, struct function_list
         return;
     }
     function->name = qualified(unit->module, die);
+    if (!*function->name && module_label(unit->module, function->entry)) /* a thunk of clang's */
+        function->name = module_label(unit->module, function->entry);
     function->linkage = die_string(die, DW_AT_linkage_name);
     if (!function->linkage && die_inherited(die, DW_AT_linkage_name, &from)) {
         function->linkage = die_string(from, DW_AT_linkage_name);
@@ -324,9 +326,11 @@ const struct variable *variable_named(struct scope *innermost, const char *name,
         for (size_t i = 0; i < scope->variable_count; i++) {
             const struct variable *v = &scope->variables[i];
             bool seen = !line || v->parameter || !v->line || v->line < line;
-            /* Go redeclares a name in its block, and the last one counts. Where clang has merged
-             * blocks of C, the outer one stands first. */
-            if (seen && !strncmp(v->name, name, n) && !v->name[n] && (!found || line))
+            /* Go redeclares a name in its block, and the last one counts; so it is with the
+             * parameters of a pack. Where clang has merged blocks of C, the outer one comes first.
+             */
+            bool later = !found || line || (found->parameter && v->parameter);
+            if (seen && !strncmp(v->name, name, n) && !v->name[n] && later)
                 found = v;
         }
         if (found)

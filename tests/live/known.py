@@ -10,14 +10,14 @@ LOCAL = r"\)::|\$_\d|Inside|operator\(\)"
 STD = r"std::|basic_string|__cxx11"
 KNOWN = [
     ("line|addr2line|steps|stack|place", ANY, LOCAL, LOCAL.replace(r"\)::|", ""), "a local class's name is told without its function's"),
-    ("values", ANY, r"synthetic pointer", r"optimized out", "gdb makes up a pointer to what was optimized away"),
+    ("values|table", ANY, r"synthetic pointer", r"optimized out", "gdb makes up a pointer to what was optimized away"),
     ("values", ANY, r"static origin", VALUE, "gdb shows static members inside of values, we show them by their names"),
     ("values", ANY, r"^true$", r"^\d+$", "a bool that is neither 0 nor 1 is shown as its number"),
     ("values", ANY, r"incomplete type", r"only declared", "one answer in two words"),
     ("table", r"sizeof", r"^0$|optimized out", r"optimized out|^\d+$", "the size of an array whose length is optimized away, or of what was"),
     ("variables", r"optimised|in_anonymous", ANY, ANY, "gdb leaves constants and dropped locals out of an optimised function's names"),
-    ("values", r"^b in", r"true", r"^\d+$", "a bool that is neither 0 nor 1 is shown as its number"),
-    ("", r"^function_statics::", ANY, r"there is no", "a function's static variable that was optimised away has no place to be found by"),
+    ("values", r"^b in", r"(?i)true", r"^\d+$", "a bool that is neither 0 nor 1 is shown as its number"),
+    ("", r"^\*?function_statics::", ANY, r"there is no", "a function's static variable that was optimised away has no place to be found by"),
     ("place", r"owners|vectors|Record|library.cpp:(36|48)", ANY, ANY, "clang's own mark of the prologue's end is believed here"),
     ("place|line|types", ANY, r"\$_0|char const ?\*", r"lambda at|const char ?\*", "templates' arguments as the compiler wrote them"),
     ("place", r"thunk|_GLOBAL__sub_I", ANY, r"no function|\"\"|^\[", "symbols without debug info are found by the linker's name"),
@@ -26,7 +26,7 @@ KNOWN = [
     ("addr2line", ANY, r"\.rs'", r'"line": 0|/', "Rust's inlined shims: LLVM and we take different rows"),
     ("addr2line", ANY, r"library.cpp'", r"/usr/include", "binutils does not see all inlined calls"),
     ("variables", r"function_statics", ANY, ANY, "gdb leaves out statics that were optimised away"),
-    ("addr2line", ANY, ANY, r'"function": ""', "padding between functions belongs to none of them"),
+    ("addr2line", ANY, ANY, r"'function': ''", "padding between functions belongs to none of them"),
     ("addr2line|stack|steps|line|place", ANY, STD, STD, "gdb and binutils take the library's names from the linker's, with `const` behind and all arguments"),
     ("addr2line|stack|steps", r"_M_construct|operator|Item", ANY, ANY, "the same, cut off before it shows"),
     ("place", r"area", ANY, ANY, "gdb 13 does not read where an inlined copy is entered (DW_AT_entry_pc)"),
@@ -40,6 +40,7 @@ OPEN = [
     ("place", r"__static_initialization|library.cpp:66", ANY, ANY, "the prologue of gcc's static initialisation"),
     ("place-lines", r"library.cpp:(8|14|33|45|53)", ANY, ANY, "lines of destructors and closing braces in optimised code"),
     ("steps", r"operator\(\)", ANY, ANY, "the frame of a lambda's static invoker"),
+    ("addr2line", ANY, r"lambdas\(int\)", r"operator\(\)", "the first bytes of a lambda that was put into its function"),
     ("addr2line", ANY, r"library.cpp', 66", ANY, "landing pads of main"),
 ]
 KNOWN += [

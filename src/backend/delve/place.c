@@ -37,14 +37,22 @@ static void drop_address(struct place *place, uint64_t address) {
 }
 
 /* One address among several of a function: is it in the function itself or in an inlined copy? */
-struct ownership {
+/* What a question is about: a place of a query, and an address of it (0: all of it). */
+struct question {
     struct query *query;
     size_t place;
     uint64_t address;
 };
 
+static struct question *question_of(struct query *query, size_t place, uint64_t address) {
+    struct question *question = malloc(sizeof *question);
+    if (question)
+        *question = (struct question){query, place, address};
+    return question;
+}
+
 static void on_owner(struct backend *b, void *ctx, struct span result, struct error *error) {
-    struct ownership *question = ctx;
+    struct question *question = ctx;
     struct query *query = question->query;
     struct place *place = &query->places[question->place];
     json_t *root = error ? NULL : span_decode(result, &b->scratch);
@@ -60,11 +68,10 @@ static void on_owner(struct backend *b, void *ctx, struct span result, struct er
 }
 
 static void ask_owner(struct backend *b, struct query *query, size_t place, uint64_t address) {
-    struct ownership *question = malloc(sizeof *question);
+    struct question *question = question_of(query, place, address);
     char text[32];
     if (!question)
         return;
-    *question = (struct ownership){query, place, address};
     snprintf(text, sizeof text, "*0x%" PRIx64, address);
     delve_call(b, DELVE_FIND_LOCATION,
                json_pack("{s:o,s:s}", "Scope", delve_scope(-1, 0), "Loc", text), on_owner,
@@ -75,7 +82,7 @@ static void ask_owner(struct backend *b, struct query *query, size_t place, uint
  * return after a recovered panic would be seen twice, and at the first of them the results are not
  * set yet. */
 static void on_instruction(struct backend *b, void *ctx, struct span result, struct error *error) {
-    struct ownership *question = ctx;
+    struct question *question = ctx;
     struct place *place = &question->query->places[question->place];
     json_t *root = error ? NULL : span_decode(result, &b->scratch);
     const json_t *first = json_array_get(json_object_get(root, "Disassemble"), 0);
@@ -90,10 +97,9 @@ static void on_instruction(struct backend *b, void *ctx, struct span result, str
 
 static void ask_instruction(struct backend *b, struct query *query, size_t place,
                             uint64_t address) {
-    struct ownership *question = malloc(sizeof *question);
+    struct question *question = question_of(query, place, address);
     if (!question)
         return;
-    *question = (struct ownership){query, place, address};
     delve_call(b, DELVE_DISASSEMBLE,
                json_pack("{s:o,s:I,s:I,s:i}", "Scope", delve_scope(-1, 0), "StartPC",
                          (json_int_t)address, "EndPC", (json_int_t)address + INSTRUCTION_MAX,
@@ -102,21 +108,27 @@ static void ask_instruction(struct backend *b, struct query *query, size_t place
 }
 
 static void on_returns(struct backend *b, void *ctx, struct span result, struct error *error) {
-    struct query *query = ctx;
+    struct question *question = ctx;
+    struct query *query = question->query;
+    struct place *place = &query->places[question->place];
     json_t *root = error ? NULL : span_decode(result, &b->scratch), *address;
     size_t i;
     if (error)
         refuse(query, error_wrap(error, "the returns of %s", query->location->text));
-    /* Replies come in the order of the questions, so the first place without addresses is meant. */
-    struct place *place = query->places;
-    while (place < query->places + query->count && place->count)
-        place++;
-    if (root && place < query->places + query->count)
-        json_array_foreach(json_object_get(root, "Addrs"), i, address)
-            add_address(place, delve_uint(address));
-    for (size_t k = 0; root && place < query->places + query->count && k < place->count; k++)
-        ask_instruction(b, query, (size_t)(place - query->places), place->addresses[k]);
+    json_array_foreach(json_object_get(root, "Addrs"), i, address)
+        add_address(place, delve_uint(address));
+    for (size_t k = 0; k < place->count; k++)
+        ask_instruction(b, query, question->place, place->addresses[k]);
     json_decref(root);
+    free(question);
+}
+
+static void ask_returns(struct backend *b, struct query *query, size_t place,
+                        const char *function) {
+    struct question *question = question_of(query, place, 0);
+    if (question)
+        delve_call(b, DELVE_RETURN_LOCATIONS, json_pack("{s:s}", "FnName", function), on_returns,
+                   question);
 }
 
 static bool add_place(struct backend *b, struct query *query, const json_t *location) {
@@ -132,8 +144,7 @@ static bool add_place(struct backend *b, struct query *query, const json_t *loca
     size_t i, index = query->count - 1, n = json_array_size(pcs);
     bool own = query->own || (query->location->has_inlined && !query->location->inlined);
     if (query->returns) {
-        delve_call(b, DELVE_RETURN_LOCATIONS, json_pack("{s:s}", "FnName", function), on_returns,
-                   query);
+        ask_returns(b, query, index, function);
         return true;
     }
     if (!n)

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""What pickglass tells of a program's file, with nothing running: `list FILE` and `check --binary FILE`.
+
+Prints `ok NAME`, `FAIL NAME: why` or `skip NAME: why` a test, and `N passed, N failed, N skipped` last. Arguments are
+parts of test names to run. PICKGLASS is the program under test."""
+import os, re, shutil, subprocess, sys, tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PICKGLASS = os.environ.get("PICKGLASS", os.path.join(ROOT, "build", "src", "pickglass"))
+WORK = tempfile.mkdtemp(prefix="pickglass-file-")
+C = os.path.join(ROOT, "fixtures", "c")
+
+
+class Failed(Exception):
+    pass
+
+
+class Skipped(Exception):
+    pass
+
+
+def check(condition, why):
+    if not condition:
+        raise Failed(why)
+
+
+def build(name, *command):
+    path = os.path.join(WORK, name)
+    if not os.path.exists(path):
+        subprocess.run([*command, "-o", path], check=True, cwd=WORK, timeout=300, capture_output=True)
+    return path
+
+
+def program():
+    return build("structs", "gcc", "-g", "-O0", os.path.join(C, "structs.c"), os.path.join(C, "stop.c"))
+
+
+def pickglass(*arguments, code=0):
+    run = subprocess.run([PICKGLASS, *arguments], capture_output=True, text=True, timeout=60, cwd=WORK)
+    check(run.returncode == code, f"{arguments}: exit {run.returncode}, not {code}: {run.stderr[-500:]}")
+    return run
+
+
+def recipe(text):
+    path = os.path.join(WORK, "recipe.yaml")
+    with open(path, "w") as out:
+        out.write("recipe: 1\nprobes:\n" + text)
+    return path
+
+
+def gdb(binary, *commands):
+    if not shutil.which("gdb"):
+        raise Skipped("no gdb")
+    arguments = [part for command in commands for part in ("-ex", command)]
+    return subprocess.run(["gdb", "-batch", "-nx", *arguments, binary], capture_output=True, text=True, timeout=120).stdout
+
+
+def test_functions_are_those_of_gdb():
+    binary = program()
+    ours = set(pickglass("list", binary, "functions").stdout.split())
+    told = gdb(binary, "info functions -q").split("Non-debugging symbols:")[0]
+    theirs = set(re.findall(r"(\w+)\([^()]*(?:\([^()]*\)[^()]*)*\);", told))
+    check(theirs and theirs <= ours, f"missing: {sorted(theirs - ours)}")
+
+
+def test_variables_and_types_are_those_of_gdb():
+    binary = program()
+    ours = {row.split("\t")[0] for row in pickglass("list", binary, "variables").stdout.splitlines()}
+    told = gdb(binary, "info variables -q").split("Non-debugging symbols:")[0]
+    theirs = set(re.findall(r"\b(\w+)(?:\[[^\]]*\])*;", told))
+    check(theirs and theirs <= ours, f"missing: {sorted(theirs - ours)}")
+    types = set(pickglass("list", binary, "types").stdout.splitlines())
+    check("int" in types, "no int")
+
+
+def test_a_pattern_and_files():
+    binary = program()
+    found = pickglass("list", binary, "functions", "^ma").stdout.split()
+    check(found == ["main"], found)
+    files = pickglass("list", binary, "files", "structs").stdout.split()
+    check(any(name.endswith("structs.c") for name in files), files)
+
+
+def test_bad_files():
+    text = os.path.join(WORK, "text")
+    with open(text, "w") as out:
+        out.write("#!/bin/sh\n")
+    check("no ELF file" in pickglass("list", text, "functions", code=3).stderr, "a script")
+    check("no target, and no file" in pickglass("list", "./nothing-here", "functions", code=1).stderr, "nothing")
+    cut = os.path.join(WORK, "cut")
+    with open(program(), "rb") as source, open(cut, "wb") as out:
+        out.write(source.read()[:3000])
+    run = subprocess.run([PICKGLASS, "list", cut, "functions"], capture_output=True, text=True, timeout=60)
+    check(run.returncode in (0, 3), f"a cut file: exit {run.returncode}")
+    stripped = build("stripped", "gcc", "-O0", "-s", os.path.join(C, "structs.c"), os.path.join(C, "stop.c"))
+    check("no debug info" in pickglass("list", stripped, "types", code=3).stderr, "stripped")
+    check("running target" in pickglass("list", program(), "threads", code=3).stderr, "threads")
+
+
+def test_every_mistake_at_its_line():
+    path = recipe("""  a: {at: nowhere_to_be_found}
+""")
+    told = pickglass("check", path, "--binary", program(), code=2).stderr
+    check('recipe.yaml:3:' in told and 'no function "nowhere_to_be_found"' in told, told)
+    path = recipe("""  a:
+    at: main
+    when: bogus > 1
+    capture:
+      one: argc + "x"
+      two: argc.member
+      three: (struct no_such *)argc
+      fine: argc
+""")
+    told = pickglass("check", path, "--binary", program(), code=2).stderr
+    for line, part in ((5, "bogus"), (7, "cannot join"), (8, "has no members"), (9, "no type")):
+        check(re.search(rf"recipe\.yaml:{line}:\d+: .*{part}", told), f"line {line}, {part}: {told}")
+    check("\n          ^" in told or "^" in told, "no caret")
+
+
+def test_types_are_shown():
+    path = recipe("""  a:
+    at: main
+    capture: {n: argc, v: argv, s: "sizeof(argc) + 1", f: "argc * 1.5"}
+""")
+    told = pickglass("check", path, "--binary", program()).stdout
+    for row in ("n: int", "v: char **", "s: unsigned long", "f: double"):
+        check(row in told, f"{row}: {told}")
+
+
+def test_what_is_optimised_out_is_told():
+    binary = build("frames", "gcc", "-g", "-O2", os.path.join(C, "frames.c"), os.path.join(C, "stop.c"))
+    path = recipe("  a:\n    at: optimised\n    capture: [never_used]\n")
+    told = pickglass("check", path, "--binary", binary).stderr
+    check("never_used" in told and "optimised out" in told, told)
+
+
+def test_lines_without_code():
+    with open(os.path.join(C, "structs.c")) as source:
+        first = next(i for i, line in enumerate(source, 1) if line.startswith("/*"))
+    path = recipe(f"  a: {{at: 'structs.c:{first}'}}\n")
+    told = pickglass("check", path, "--binary", program(), code=2).stderr
+    check("has no code (the next line that has is" in told, told)
+    path = recipe("  a: {at: 'no-such-file.c:1'}\n")
+    check('no source file "no-such-file.c"' in pickglass("check", path, "--binary", program(), code=2).stderr, "file")
+
+
+def test_a_debug_file_of_another_build_is_refused():
+    if not shutil.which("objcopy"):
+        raise Skipped("no objcopy")
+    source = [os.path.join(C, "structs.c"), os.path.join(C, "stop.c")]
+    one = build("one", "gcc", "-g", "-O0", "-Wl,--build-id", *source)
+    two = build("two", "gcc", "-g", "-O1", "-Wl,--build-id", *source)
+    debug = os.path.join(WORK, "one.debug")
+    subprocess.run(["objcopy", "--only-keep-debug", two, debug], check=True)
+    subprocess.run(["objcopy", "--strip-all", f"--add-gnu-debuglink={debug}", one], check=True)
+    told = pickglass("list", one, "functions")
+    check("another build" in told.stderr and len(re.findall(r"[0-9a-f]{40}", told.stderr)) == 2, told.stderr)
+
+
+def test_a_run_on_a_file_is_refused():
+    path = recipe("  a: {at: main}\n")
+    check("nothing in it will ever run" in pickglass("run", path, "file:" + program(), code=3).stderr, "run")
+
+
+def main():
+    passed = failed = skipped = 0
+    for name, test in list(globals().items()):
+        if not name.startswith("test_") or (sys.argv[1:] and not any(part in name for part in sys.argv[1:])):
+            continue
+        try:
+            test()
+            passed += 1
+            print("ok", name[5:])
+        except Skipped as why:
+            skipped += 1
+            print(f"skip {name[5:]}: {why}")
+        except (Failed, subprocess.SubprocessError, OSError) as why:
+            failed += 1
+            print(f"FAIL {name[5:]}: {why}")
+    shutil.rmtree(WORK, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
