@@ -78,8 +78,10 @@ const struct type *parser_try_type(struct parser *p) {
     if (type && parser_is(p, TOP_CLOSE))
         return type;
     if (sure && !p->error) {
-        parser_fail(p, start, "there is no type \"%.*s\" in the debug info",
-                    (int)(p->token.at - start), p->text + start);
+        int n = (int)(p->token.at - start);
+        while (n && p->text[start + (size_t)n - 1] == ' ')
+            n--;
+        parser_fail(p, start, "there is no type \"%.*s\" in the debug info", n, p->text + start);
         return NULL;
     }
     error_free(p->error);
