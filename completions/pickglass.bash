@@ -7,15 +7,16 @@ _pickglass() {
     return
   fi
   case "$before" in
-    --targets|--target-stdout|-o|--output) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --targets|--target-stdout|--binary|-o|--output) COMPREPLY=($(compgen -f -- "$word")); return ;;
   esac
   case "$command" in
     run) COMPREPLY=($(compgen -W "$common --param --output --targets --target-stdout --require-hits" -- "$word")
                     $(compgen -f -X '!*.@(yaml|yml|json)' -- "$word") $(compgen -d -- "$word")) ;;
     trace) COMPREPLY=($(compgen -W "$common --output --when --hits --for --stack --print-recipe" -- "$word")) ;;
-    check) COMPREPLY=($(compgen -W "--help --param" -- "$word")
+    check) COMPREPLY=($(compgen -W "--help --param --binary" -- "$word")
                       $(compgen -f -X '!*.@(yaml|yml|json)' -- "$word") $(compgen -d -- "$word")) ;;
-    list) COMPREPLY=($(compgen -W "--help functions files types variables threads goroutines" -- "$word")) ;;
+    list) COMPREPLY=($(compgen -W "--help functions files types variables threads goroutines" -- "$word")
+                     $(compgen -f -- "$word")) ;;
     schema) COMPREPLY=($(compgen -W "--help recipe event" -- "$word")) ;;
   esac
 }
