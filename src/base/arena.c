@@ -61,11 +61,26 @@ char *arena_strdup(struct arena *arena, const char *text) {
     return arena_strndup(arena, text, strlen(text));
 }
 
-void arena_free(struct arena *arena) {
-    for (struct arena_block *block = arena->blocks, *next; block; block = next) {
+static void free_blocks(struct arena_block *block) {
+    for (struct arena_block *next; block; block = next) {
         next = block->next;
         free(block);
     }
+}
+
+void arena_reset(struct arena *arena) {
+    struct arena_block *kept = arena->blocks;
+    arena->used = 0;
+    if (!kept)
+        return;
+    free_blocks(kept->next);
+    kept->next = NULL;
+    memset(kept->bytes, 0, kept->used);
+    kept->used = 0;
+}
+
+void arena_free(struct arena *arena) {
+    free_blocks(arena->blocks);
     arena->blocks = NULL;
     arena->used = 0;
 }

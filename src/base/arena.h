@@ -18,6 +18,9 @@ void *arena_alloc(struct arena *arena, size_t size);
 char *arena_strndup(struct arena *arena, const char *text, size_t n);
 char *arena_strdup(struct arena *arena, const char *text);
 void *arena_copy(struct arena *arena, const void *bytes, size_t n);
+
+/* Takes everything back and keeps the newest block: for what is needed again and again. */
+void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);
 
 #define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
