@@ -43,6 +43,33 @@ static const char *plain_name(struct dwarf *dwarf, const struct elf_section *sec
     return name;
 }
 
+/* The headers of .debug_rnglists and .debug_loclists (DWARF 5, sections 7.28 and 7.29). libdwarf of
+ * 2021 frees one twice that it finds damaged: such a section is kept from it. */
+static bool sound_lists(const uint8_t *bytes, uint64_t size) {
+    for (uint64_t at = 0; at < size;) {
+        uint32_t length, count;
+        uint16_t version;
+        if (size - at < 12)
+            return false;
+        memcpy(&length, bytes + at, 4);
+        memcpy(&version, bytes + at + 4, 2);
+        memcpy(&count, bytes + at + 8, 4);
+        bool fits = length >= 8 && length <= size - at - 4 && count <= (length - 8) / 4;
+        bool plain = version == 5 && (bytes[at + 6] == 4 || bytes[at + 6] == 8) && !bytes[at + 7];
+        if (!fits || !plain)
+            return false;
+        at += 4 + (uint64_t)length;
+    }
+    return true;
+}
+
+static bool is_damaged(struct dwarf *dwarf, struct elf_section *section) {
+    if (!strstr(section->name, "debug_rnglists") && !strstr(section->name, "debug_loclists"))
+        return false;
+    const uint8_t *bytes = elf_section_data(dwarf->elf, section, NULL);
+    return bytes && !sound_lists(bytes, section->size);
+}
+
 static int section_get(void *object, section_index i, section_info *out, int *error) {
     struct elf_section *section = section_at(object, i);
     struct dwarf *dwarf = object;
@@ -53,7 +80,7 @@ static int section_get(void *object, section_index i, section_info *out, int *er
     out->FIELD(name) = plain_name(dwarf, section);
     out->FIELD(type) = section->type;
     out->FIELD(addr) = section->address;
-    out->FIELD(size) = elf_section_full_size(dwarf->elf, section);
+    out->FIELD(size) = is_damaged(dwarf, section) ? 0 : elf_section_full_size(dwarf->elf, section);
     out->FIELD(link) = section->link;
     out->FIELD(info) = section->info;
     out->FIELD(entrysize) = section->entry_size;

@@ -1,5 +1,7 @@
 #include "symbol/elf.h"
 
+#include "symbol/gosym.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
@@ -285,6 +287,27 @@ static void take_symbol(struct elf_file *elf, const GElf_Sym *from, const char *
                             .thumb = thumb};
 }
 
+/* A stripped Go program still has the table that its runtime needs. */
+static struct error *symbols_of_go(struct elf_file *elf) {
+    const struct gosym *table = gosym_of(elf);
+    size_t count = 0;
+    const char *name;
+    uint64_t low, high;
+    while (table && count < ELF_SYMBOLS_MAX && gosym_function(table, count, &name, &low, &high))
+        count++;
+    elf->symbols = calloc(count + 1, sizeof *elf->symbols);
+    if (!elf->symbols)
+        return error_no_memory();
+    for (size_t i = 0; i < count && gosym_function(table, i, &name, &low, &high); i++)
+        if (*name)
+            elf->symbols[elf->symbol_count++] = (struct elf_symbol){.address = low,
+                                                                    .size = high - low,
+                                                                    .name = name,
+                                                                    .kind = SYMBOL_FUNCTION,
+                                                                    .global = true};
+    return NULL;
+}
+
 struct error *elf_load_symbols(struct elf_file *elf) {
     struct elf_section *table = NULL;
     GElf_Sym symbol;
@@ -294,8 +317,9 @@ struct error *elf_load_symbols(struct elf_file *elf) {
     for (size_t i = 0; i < elf->section_count; i++)
         if (elf->sections[i].type == SHT_SYMTAB || (elf->sections[i].type == SHT_DYNSYM && !table))
             table = &elf->sections[i];
-    if (!table || !elf_section_data(elf, table, NULL))
-        return NULL;
+    bool stripped = !table || (table->type == SHT_DYNSYM && elf_section_named(elf, ".gopclntab"));
+    if (stripped || !elf_section_data(elf, table, NULL))
+        return symbols_of_go(elf);
     Elf_Data *data = elf_getdata(elf_getscn(elf->handle->elf, (size_t)(table - elf->sections)), 0);
     size_t one = gelf_fsize(elf->handle->elf, ELF_T_SYM, 1, EV_CURRENT);
     size_t count = one ? data->d_size / one : 0;

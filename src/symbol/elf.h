@@ -12,6 +12,8 @@
 #define ELF_SECTIONS_MAX 65536
 #define ELF_SYMBOLS_MAX 8000000
 
+struct gosym;
+
 struct elf_section {
     const char *name;
     uint64_t address, size; /* size: decompressed, once it was read */
@@ -46,6 +48,8 @@ struct elf_file {
     struct elf_symbol *symbols; /* sorted by address; after elf_load_symbols() */
     size_t symbol_count;
     bool symbols_loaded;
+    struct gosym *gosym; /* gosym.h */
+    bool gosym_read;
     struct elf_handle *handle; /* libelf's */
     struct arena arena;
 };

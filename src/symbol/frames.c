@@ -1,5 +1,6 @@
 #include "symbol/frames.h"
 
+#include "symbol/gosym.h"
 #include "symbol/location.h"
 #include <stdlib.h>
 #include <string.h>
@@ -462,6 +463,8 @@ size_t frame_lines(struct frame *frame, struct stack_line lines[static STACK_INL
     const struct line_row *row = line_at(table, pc);
     const char *file = row ? line_file(table, row) : "";
     unsigned line = row ? row->line : 0;
+    if (!row && module && gosym_of(module->elf))
+        gosym_line(gosym_of(module->elf), pc, &file, &line);
     size_t n = 0;
     struct scope *scope = function ? scope_at(function, pc) : NULL;
     for (; scope && scope->parent && n < STACK_INLINED - 1; scope = scope->parent) {

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "symbol/demangle.h"
+#include "symbol/gosym.h"
 #include "symbol/match.h"
 #include "symbol/names.h"
 #include <elf.h>
@@ -39,6 +40,8 @@ static struct code_place *add_place(struct search *search, uint64_t address, con
                                  .file = row ? line_file(lines, row) : "",
                                  .line = row ? row->line : 0,
                                  .inlined = inlined};
+    if (!row && gosym_of(module->elf))
+        gosym_line(gosym_of(module->elf), address, &place->file, &place->line);
     return place;
 }
 
@@ -111,6 +114,13 @@ static bool is_code(const struct elf_symbol *symbol) {
     return symbol->kind == SYMBOL_FUNCTION && symbol->address;
 }
 
+/* Go's functions check their stack first, and do so again when it has grown. */
+static uint64_t start_of(struct search *search, const struct elf_symbol *symbol) {
+    const struct gosym *table = gosym_of(search->loaded->module->elf);
+    size_t i = table && !search->query->entry ? gosym_at(table, symbol->address) : SIZE_MAX;
+    return i == SIZE_MAX ? symbol->address : gosym_start(table, i);
+}
+
 static void add_symbol(struct search *search, const struct elf_symbol *symbol) {
     struct range range = {symbol->address, symbol->address + symbol->size};
     if (!is_code(symbol))
@@ -119,7 +129,7 @@ static void add_symbol(struct search *search, const struct elf_symbol *symbol) {
     if (search->query->returns)
         add_returns(search, &range, 1, symbol->name, symbol->thumb);
     else
-        add_place(search, symbol->address, symbol->name, false);
+        add_place(search, start_of(search, symbol), symbol->name, false);
 }
 
 /* Functions without debug info. Those that have some were found by it. */
@@ -130,9 +140,14 @@ static void find_symbols(struct search *search) {
     for (size_t i = 0; i < n; i++)
         if (is_code(list[i]) && !function_at(module, list[i]->address))
             add_symbol(search, list[i]);
+    const struct elf_symbol *symbols = module_symbols(module, &count);
+    if (!n && gosym_of(module->elf))
+        for (size_t i = 0; i < count; i++)
+            if (is_code(&symbols[i]) && !function_at(module, symbols[i].address) &&
+                name_pattern_fits_text(&search->pattern, symbols[i].name))
+                add_symbol(search, &symbols[i]);
     if (n || !strstr(search->query->function, "::"))
         return;
-    const struct elf_symbol *symbols = module_symbols(module, &count);
     for (size_t i = 0; i < count; i++) {
         struct buffer plain = BUFFER_INIT(1 << 16);
         if (!is_code(&symbols[i]) || strncmp(symbols[i].name, "_Z", 2) ||
@@ -208,6 +223,22 @@ static void find_line(struct search *search) {
                 path_ends_with(line_file(lines, row), search->query->file))
                 add_line(search, row, seen, &seen_count);
         }
+    }
+}
+
+/* In a stripped Go program: once for each function that has the line. */
+static void find_go_line(struct search *search) {
+    struct module *module = search->loaded->module;
+    const struct gosym *table = module->dwarf ? NULL : gosym_of(module->elf);
+    const char *name;
+    uint64_t low, high;
+    for (size_t i = 0; table && gosym_function(table, i, &name, &low, &high); i++) {
+        uint64_t address = gosym_find_line(table, i, search->query->file, search->query->line);
+        uint64_t start = address ? gosym_start(table, i) : 0;
+        if (!address)
+            continue;
+        search->functions++;
+        add_place(search, address < start ? start : address, name, false);
     }
 }
 
@@ -390,6 +421,7 @@ struct error *space_locate(struct space *space, const struct place_query *query,
             error = find_matching(&search, space);
         } else if (query->file) {
             find_line(&search);
+            find_go_line(&search);
         } else if (!out->count) {
             find_address(&search);
         }
@@ -407,78 +439,4 @@ struct error *space_locate(struct space *space, const struct place_query *query,
 void place_list_free(struct place_list *list) {
     free(list->list);
     *list = (struct place_list){0};
-}
-
-/* ---- all functions ---- */
-
-struct all_names {
-    char **list;
-    size_t count, cap;
-    struct error *error;
-};
-
-static bool add_name(struct all_names *all, const char *name) {
-    char **slot = *name ? ARRAY_ADD(all->list, all->count, all->cap) : NULL;
-    if (slot)
-        *slot = strdup(name);
-    return !*name || (slot && *slot);
-}
-
-static bool declared_function(void *ctx, struct unit *unit, const struct names *names,
-                              const struct name *name) {
-    struct buffer text = BUFFER_INIT(1 << 16);
-    bool going = true;
-    (void)unit;
-    if (!name->code && !name->inlined)
-        return true;
-    name_qualified(names, name, &text);
-    if (text.data && !text.failed)
-        going = add_name(ctx, text.data);
-    buffer_free(&text);
-    return going;
-}
-
-static void symbol_names(struct module *module, struct all_names *all) {
-    size_t count;
-    const struct elf_symbol *symbols = module_symbols(module, &count);
-    for (size_t i = 0; i < count; i++) {
-        struct buffer text = BUFFER_INIT(1 << 16);
-        if (!is_code(&symbols[i]) || unit_at(module, symbols[i].address))
-            continue;
-        demangle(symbols[i].name, &text);
-        if (text.data && !text.failed)
-            add_name(all, text.data);
-        buffer_free(&text);
-    }
-}
-
-static int by_text(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-struct error *space_functions(struct space *space, const char *pattern,
-                              bool (*found)(void *ctx, const char *name), void *ctx) {
-    struct all_names all = {0};
-    regex_t regex;
-    struct error *error = pattern ? pattern_compile(&regex, pattern) : NULL;
-    if (error)
-        return error;
-    for (size_t i = 0; i < space->count; i++) {
-        module_each(space->list[i].module, NAME_FUNCTION, declared_function, &all);
-        symbol_names(space->list[i].module, &all);
-    }
-    if (all.count)
-        qsort(all.list, all.count, sizeof *all.list, by_text);
-    bool going = true;
-    for (size_t i = 0; i < all.count; i++) {
-        bool again = i && !strcmp(all.list[i], all.list[i - 1]);
-        if (going && !again && (!pattern || !regexec(&regex, all.list[i], 0, NULL, 0)))
-            going = found(ctx, all.list[i]);
-    }
-    for (size_t i = 0; i < all.count; i++)
-        free(all.list[i]);
-    free(all.list);
-    if (pattern)
-        regfree(&regex);
-    return NULL;
 }
