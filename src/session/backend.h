@@ -153,7 +153,7 @@ struct backend_setup {
     const char *relay;   /* the program that relays a started server's output */
     const char *output;  /* a file for it; NULL = stderr */
     unsigned timeout_ms; /* for the answer to one request */
-    bool end_kills_target, insecure, kill_launched;
+    bool insecure;
     /* Tells where the server can be reached, as soon as it is known: for repair. */
     void (*reachable)(void *ctx, const char *uri);
     void *reachable_ctx;

@@ -18,9 +18,7 @@ void session_step_connecting(void *owner) {
                                   .relay = s->options.relay,
                                   .output = s->options.output,
                                   .timeout_ms = s->options.timeout_ms,
-                                  .end_kills_target = s->options.end_kills_target,
                                   .insecure = s->options.insecure,
-                                  .kill_launched = s->options.kill_launched,
                                   .reachable = tell_reachable,
                                   .reachable_ctx = s};
     struct error *error = s->ops->create(&setup, &session_backend_events, s, &s->backend);

@@ -165,7 +165,7 @@ struct session {
 
     struct pause pause;
     uint64_t seq, hits, armed_at_ns, end_ns;
-    bool ending, congested, congest_told, repair_only;
+    bool ending, congested;
     char *end_reason;
     enum session_outcome outcome;
     struct error *failure;

@@ -8,7 +8,7 @@
 
 #include "base/map.h"
 #include "symbol/elf.h"
-#if __has_include(<libdwarf/libdwarf.h>) /* until 2021; later ones come by pkg-config */
+#ifdef LIBDWARF_2021 /* Debian 12: without a pkg-config file; later ones have one */
 #include <libdwarf/dwarf.h>
 #include <libdwarf/libdwarf.h>
 #else

@@ -27,7 +27,6 @@ static struct error *delve_create(const struct backend_setup *setup,
     b->output = setup->output ? strdup(setup->output) : NULL;
     b->timeout_ms = setup->timeout_ms;
     b->insecure = setup->insecure;
-    b->end_kills_target = setup->end_kills_target;
     b->reachable = setup->reachable;
     b->reachable_ctx = setup->reachable_ctx;
     b->in = b->out = b->scratch = b->stop_line = b->hit_texts = BUFFER_INIT(REPLY_MAX);

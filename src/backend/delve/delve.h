@@ -46,7 +46,7 @@ struct backend {
     uv_loop_t *loop;
     char *uri, *run, *relay, *output;
     unsigned timeout_ms;
-    bool end_kills_target, insecure;
+    bool insecure;
     void (*reachable)(void *ctx, const char *uri);
     void *reachable_ctx;
 
