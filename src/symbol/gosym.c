@@ -193,7 +193,9 @@ static bool step(struct walk *walk) {
 static bool value_at(const struct gosym *table, uint64_t func, int field, uint64_t entry,
                      uint64_t pc, int64_t *out) {
     struct walk walk;
-    for (bool more = begin(&walk, table, func, field, entry); more && step(&walk);)
+    if (!begin(&walk, table, func, field, entry))
+        return false;
+    while (step(&walk))
         if (pc < walk.pc) {
             *out = walk.value;
             return true;
