@@ -226,7 +226,7 @@ bool gosym_line(const struct gosym *table, uint64_t pc, const char **file, unsig
 }
 
 uint64_t gosym_start(const struct gosym *table, size_t function) {
-    uint64_t entry, func, before;
+    uint64_t entry = 0, func, before;
     struct walk walk;
     if (!entry_at(table, function, &entry, &func) || !begin(&walk, table, func, FUNC_PCSP, entry))
         return entry;
