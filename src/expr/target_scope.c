@@ -331,7 +331,6 @@ static bool is_member_of_this(struct scope_view *view, const char *name, struct 
     }
     *out = this;
     out->kind = MEANS_MEMBER;
-    out->self = (struct variable *)self;
     return true;
 }
 
@@ -369,12 +368,8 @@ struct meaning scope_lookup(struct scope_view *view, const char *name) {
 
 /* ---- suggestions and types ---- */
 
-struct near {
-    struct scope_view *view;
-};
-
 static const char *near_name(void *ctx, size_t i) {
-    return variable_name(((struct near *)ctx)->view->innermost, i);
+    return variable_name(((struct scope_view *)ctx)->innermost, i);
 }
 
 struct near_global {
@@ -396,8 +391,7 @@ static bool near_entry(void *ctx, struct unit *unit, const struct names *names,
 }
 
 const char *scope_nearest(struct scope_view *view, const char *name) {
-    struct near near = {view};
-    const char *found = view->innermost ? text_nearest(name, near_name, &near) : NULL;
+    const char *found = view->innermost ? text_nearest(name, near_name, view) : NULL;
     if (found || !view->unit)
         return found;
     struct near_global global = {.wanted = name, .distance = strlen(name) > 4 ? 3 : 2};

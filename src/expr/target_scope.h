@@ -21,8 +21,7 @@ struct meaning {
     uint64_t address;        /* MEANS_STATIC, MEANS_FUNCTION: link-time */
     const uint8_t *constant; /* MEANS_VARIABLE: its bytes; NULL: none */
     size_t constant_size;
-    int64_t value;         /* MEANS_CONSTANT */
-    struct variable *self; /* MEANS_MEMBER: of what */
+    int64_t value; /* MEANS_CONSTANT */
 };
 
 struct scope_view {

@@ -114,6 +114,6 @@ value_ref show_enum(struct viewer *v, const struct operand *operand, unsigned de
         if (plain->enumerators[i].value == (int64_t)number.i)
             return value_string(v->into, plain->enumerators[i].name,
                                 strlen(plain->enumerators[i].name));
-    return plain->sparse && number.i > 0 ? flags(v, plain, (uint64_t)number.i)
-                                         : integer(v, plain, number.i);
+    return plain->flags && number.i > 0 ? flags(v, plain, (uint64_t)number.i)
+                                        : integer(v, plain, number.i);
 }

@@ -22,7 +22,6 @@ static void read_files(struct unit *unit, struct lines *lines, Dwarf_Line_Contex
     Dwarf_Unsigned version = 0;
     Dwarf_Small tables;
     Dwarf_Error error = NULL;
-    (void)tables;
     dwarf_fine(unit->dwarf, dwarf_srclines_version(context, &version, &tables, &error), &error);
     if (!dwarf_fine(unit->dwarf, dwarf_srclines_files_indexes(context, &base, &count, &end, &error),
                     &error) ||
@@ -43,8 +42,7 @@ static void read_files(struct unit *unit, struct lines *lines, Dwarf_Line_Contex
         /* Directory 0 is the compilation's own: told in the table from DWARF 5 on. */
         if (at || version >= 5)
             dwarf_fine(unit->dwarf,
-                       dwarf_srclines_include_dir_data(
-                           context, (Dwarf_Signed)(version >= 5 ? at : at), &dir, &error),
+                       dwarf_srclines_include_dir_data(context, (Dwarf_Signed)at, &dir, &error),
                        &error);
         lines->files[i] = join(&unit->module->arena, unit->comp_dir, dir, name);
     }

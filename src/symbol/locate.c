@@ -169,12 +169,6 @@ static void find_function(struct search *search) {
 
 /* ---- lines ---- */
 
-struct line_hit {
-    uint64_t address;
-    struct scope *scope;
-    struct function *function;
-};
-
 static void add_line(struct search *search, const struct line_row *row, struct scope *seen[],
                      size_t *seen_count) {
     struct function *function = function_at(search->loaded->module, row->address);

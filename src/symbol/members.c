@@ -129,7 +129,7 @@ static void read_inside(struct module *module, struct die die, struct type *type
     type->enumerators =
         into_arena(module, type->enumerators, type->enumerator_count * sizeof *type->enumerators);
     type->enumerator_count = type->enumerators ? type->enumerator_count : 0;
-    type->sparse = type->kind == TYPE_ENUM && type->enumerator_count && are_flags(type);
+    type->flags = type->kind == TYPE_ENUM && type->enumerator_count && are_flags(type);
 }
 
 struct definition {

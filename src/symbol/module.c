@@ -201,8 +201,6 @@ static void list_units(struct module *module, struct dwarf *dwarf) {
     dwarf->unit_count = units.count;
 }
 
-struct error *module_add_split(struct module *module, const char *path, struct dwarf **out);
-
 struct error *module_add_split(struct module *module, const char *path, struct dwarf **out) {
     struct elf_file *elf = NULL;
     *out = NULL;

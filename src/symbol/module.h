@@ -74,6 +74,9 @@ struct error *module_open_image(const char *name, const void *bytes, size_t size
                                 struct module **out);
 void module_close(struct module *module);
 
+/* Opens a .dwo file of the module, which owns it. *out NULL: it has no debug info. */
+struct error *module_add_split(struct module *module, const char *path, struct dwarf **out);
+
 /* The functions' and objects' symbols of the file itself, or of its debug file. */
 const struct elf_symbol *module_symbols(struct module *module, size_t *count);
 const struct elf_symbol *module_symbol_at(struct module *module, uint64_t pc);

@@ -55,7 +55,7 @@ struct type {
     bool declaration; /* its definition was not found */
     bool vector;      /* TYPE_ARRAY: a SIMD one */
     bool unit_go;     /* of a Go program */
-    bool sparse;      /* TYPE_ENUM: values are flags */
+    bool flags;       /* TYPE_ENUM: values are flags */
     bool variadic;    /* TYPE_FUNCTION */
     bool prototyped;
     const struct type *target; /* of pointers, arrays, typedefs, ...; a function's result */

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct error *module_add_split(struct module *module, const char *path, struct dwarf **out);
-
 static struct die unit_die(const struct unit *unit) {
     struct die die = {0};
     die_at((struct die_place){unit->dwarf, unit->die, unit->types && unit->version < 5}, &die);
