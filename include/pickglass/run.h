@@ -29,7 +29,8 @@ pick_run *pick_run_new(void);
 /* A run that is under way is told to end, but not waited for. NULL is fine. */
 void pick_run_free(pick_run *run);
 
-/* The texts are copied. Exactly one recipe, unless the mode is PICK_LIST. */
+/* The texts are copied. At least one recipe, unless the mode is PICK_LIST; several run together, as
+ * one: probes of all, whose names must differ, and the tighter of each limit. */
 pick_error *pick_run_recipe(pick_run *run, const char *name, const char *text, size_t len);
 pick_error *pick_run_params(pick_run *run, const pick_params *params);
 
@@ -37,6 +38,9 @@ pick_error *pick_run_params(pick_run *run, const pick_params *params);
  * the recipe's; one that is given by the name of a recipe's keeps its labels and parameters. */
 pick_error *pick_run_target(pick_run *run, const char *name, const char *uri);
 pick_error *pick_run_targets_file(pick_run *run, const char *path);
+
+/* The program's file, for targets that do not name their own: where a stub does not say it. */
+pick_error *pick_run_binary(pick_run *run, const char *path);
 
 /* "-", FILE.jsonl, FILE.txt, KIND:PATH */
 pick_error *pick_run_sink(pick_run *run, const char *spec);

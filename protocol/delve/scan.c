@@ -7,6 +7,10 @@ struct span span_of(const char *text, size_t len) {
     return (struct span){text, len};
 }
 
+static const char *end_of(struct span span) {
+    return span.at ? span.at + span.len : NULL;
+}
+
 static const char *skip_space(const char *p, const char *end) {
     while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
         p++;
@@ -27,17 +31,19 @@ static const char *skip_string(const char *p, const char *end) {
     return NULL;
 }
 
-/* What a byte means between the parts of an object or array; everything else is skipped over. */
-enum { C_OTHER, C_QUOTE, C_OPEN, C_CLOSE };
+/* What a byte means between the parts of an object or array: from C_QUOTE on, its nesting. */
+enum { C_OTHER, C_BETWEEN, C_QUOTE, C_OPEN, C_CLOSE };
 
 static const unsigned char classes[256] = {
-    ['"'] = C_QUOTE, ['{'] = C_OPEN, ['['] = C_OPEN, ['}'] = C_CLOSE, [']'] = C_CLOSE};
+    [','] = C_BETWEEN,  [':'] = C_BETWEEN,  [' '] = C_BETWEEN, ['\t'] = C_BETWEEN,
+    ['\r'] = C_BETWEEN, ['\n'] = C_BETWEEN, ['"'] = C_QUOTE,   ['{'] = C_OPEN,
+    ['['] = C_OPEN,     ['}'] = C_CLOSE,    [']'] = C_CLOSE};
 
 /* Behind the object or array at `p`, or NULL. */
 static const char *skip_composite(const char *p, const char *end) {
     int depth = 0;
     do {
-        while (p < end && classes[(unsigned char)*p] == C_OTHER)
+        while (p < end && classes[(unsigned char)*p] < C_QUOTE)
             p++;
         if (p == end)
             return NULL;
@@ -68,7 +74,7 @@ static const char *skip_value(const char *p, const char *end) {
     if (*p == '{' || *p == '[')
         return skip_composite(p, end);
     const char *from = p;
-    while (p < end && !strchr(",:}] \t\r\n\"{[", *p))
+    while (p < end && classes[(unsigned char)*p] == C_OTHER)
         p++;
     return p == from ? NULL : p;
 }
@@ -80,56 +86,79 @@ static size_t find_name(const char *key, size_t len, const char *const *names, s
     return n;
 }
 
-bool span_members(struct span object, const char *const *names, struct span *out, size_t n) {
+/* Behind the object at `p`, or NULL. */
+static const char *walk_members(const char *p, const char *end, const char *const *names,
+                                struct span *out, size_t n) {
     memset(out, 0, n * sizeof *out);
-    const char *p = object.at, *end = p ? p + object.len : NULL;
-    if (!p || (p = skip_space(p, end)) == end || *p++ != '{')
-        return false;
+    if (p == end || *p++ != '{')
+        return NULL;
     if ((p = skip_space(p, end)) < end && *p == '}')
-        return skip_space(p + 1, end) == end;
+        return p + 1;
     while (p < end && *p == '"') {
         const char *key = p + 1, *key_end = skip_string(p, end);
         if (!key_end || (p = skip_space(key_end, end)) == end || *p++ != ':')
-            return false;
+            return NULL;
         const char *value = skip_space(p, end);
         if (!(p = skip_value(value, end)))
-            return false;
+            return NULL;
         size_t i = find_name(key, (size_t)(key_end - 1 - key), names, n);
         if (i < n)
             out[i] = span_of(value, (size_t)(p - value));
         p = skip_space(p, end);
         if (p < end && *p == '}')
-            return skip_space(p + 1, end) == end;
+            return p + 1;
         if (p == end || *p++ != ',')
-            return false;
+            return NULL;
         p = skip_space(p, end);
     }
-    return false;
+    return NULL;
 }
 
-bool span_element(struct span *rest, struct span *element, bool *broken) {
+bool span_members(struct span object, const char *const *names, struct span *out, size_t n) {
+    const char *end = end_of(object);
+    const char *p = walk_members(skip_space(object.at, end), end, names, out, n);
+    return p && skip_space(p, end) == end;
+}
+
+/* Where the next element begins, or NULL. */
+static const char *element_at(struct span rest, const char *end, bool *broken) {
     *broken = false;
-    if (span_is_null(*rest))
-        return false;
-    const char *end = rest->at + rest->len, *p = skip_space(rest->at, end);
+    if (span_is_null(rest))
+        return NULL;
+    const char *p = skip_space(rest.at, end);
     *broken = p == end || (*p != '[' && *p != ',' && *p != ']');
     if (*broken || *p == ']')
-        return false;
+        return NULL;
     bool first = *p == '[';
     p = skip_space(p + 1, end);
-    if (p < end && *p == ']') {
-        *broken = !first; /* [1,] */
+    if (p == end || *p != ']')
+        return p;
+    *broken = !first; /* [1,] */
+    return NULL;
+}
+
+static bool element_ends(struct span *rest, const char *behind, const char *end, bool *broken) {
+    *broken = !behind;
+    if (*broken)
         return false;
-    }
-    const char *behind = skip_value(p, end);
-    if (!behind) {
-        *broken = true;
-        return false;
-    }
-    *element = span_of(p, (size_t)(behind - p));
     behind = skip_space(behind, end);
     *rest = span_of(behind, (size_t)(end - behind));
     return true;
+}
+
+bool span_element(struct span *rest, struct span *element, bool *broken) {
+    const char *end = end_of(*rest), *p = element_at(*rest, end, broken);
+    const char *behind = p ? skip_value(p, end) : NULL;
+    if (!p || !element_ends(rest, behind, end, broken))
+        return false;
+    *element = span_of(p, (size_t)(behind - p));
+    return true;
+}
+
+bool span_element_members(struct span *rest, const char *const *names, struct span *out, size_t n,
+                          bool *broken) {
+    const char *end = end_of(*rest), *p = element_at(*rest, end, broken);
+    return p && element_ends(rest, walk_members(p, end, names, out, n), end, broken);
 }
 
 int64_t span_int(struct span span) {

@@ -27,6 +27,10 @@ bool span_members(struct span object, const char *const *names, struct span *out
  * well-formed array (`*broken` is then set). */
 bool span_element(struct span *rest, struct span *element, bool *broken);
 
+/* The same for an array of objects: the next one's members, in one pass. */
+bool span_element_members(struct span *rest, const char *const *names, struct span *out, size_t n,
+                          bool *broken);
+
 /* 0, false and "" for null, absent, or another type. */
 int64_t span_int(struct span span);
 uint64_t span_uint(struct span span);

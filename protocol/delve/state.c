@@ -30,13 +30,12 @@ bool delve_state_parse(struct span result, struct delve_state *out) {
     return true;
 }
 
-bool delve_thread_parse(struct span thread, struct delve_thread *out) {
-    static const char *const names[] = {"id",   "goroutineID", "pc",         "line",
-                                        "file", "function",    "breakPoint", "breakPointInfo"};
+static const char *const thread_names[] = {"id",   "goroutineID", "pc",         "line",
+                                           "file", "function",    "breakPoint", "breakPointInfo"};
+
+static bool take_thread(const struct span s[COUNT(thread_names)], struct delve_thread *out) {
     static const char *const function[] = {"name"};
-    struct span s[COUNT(names)], name = {0};
-    if (!span_members(thread, names, s, COUNT(names)))
-        return false;
+    struct span name = {0};
     if (!span_is_null(s[5]) && !span_members(s[5], function, &name, 1))
         return false;
     *out = (struct delve_thread){.id = span_int(s[0]),
@@ -48,6 +47,19 @@ bool delve_thread_parse(struct span thread, struct delve_thread *out) {
                                  .breakpoint = span_is_null(s[6]) ? (struct span){0} : s[6],
                                  .info = span_is_null(s[7]) ? (struct span){0} : s[7]};
     return true;
+}
+
+bool delve_thread_parse(struct span thread, struct delve_thread *out) {
+    struct span s[COUNT(thread_names)];
+    return span_members(thread, thread_names, s, COUNT(thread_names)) && take_thread(s, out);
+}
+
+bool delve_thread_next(struct span *rest, struct delve_thread *out, bool *broken) {
+    struct span s[COUNT(thread_names)];
+    if (!span_element_members(rest, thread_names, s, COUNT(thread_names), broken))
+        return false;
+    *broken = !take_thread(s, out);
+    return !*broken;
 }
 
 bool delve_breakpoint_parse(struct span breakpoint, struct delve_breakpoint *out) {

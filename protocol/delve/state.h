@@ -37,5 +37,7 @@ struct delve_info {
 /* `result` is {"State": {...}} or the state itself. False if it is malformed. */
 bool delve_state_parse(struct span result, struct delve_state *out);
 bool delve_thread_parse(struct span thread, struct delve_thread *out);
+/* As span_element(): the next of `threads`. */
+bool delve_thread_next(struct span *rest, struct delve_thread *out, bool *broken);
 bool delve_breakpoint_parse(struct span breakpoint, struct delve_breakpoint *out);
 bool delve_info_parse(struct span info, struct delve_info *out);

@@ -431,3 +431,21 @@ value_ref delve_value(struct delve_reader *reader, const json_t *variable) {
         return value_address(reader->into, VALUE_PTR, uint_of(variable, "addr"));
     return convert(reader, variable, 0);
 }
+
+/* Without escapes, its length is that of the text. U+FFFD may stand for bytes that are no UTF-8. */
+static bool is_whole_text(struct span text, struct span raw, uint64_t len) {
+    return span_is_null(raw) && *text.at == '"' && text.len - 2 >= len &&
+           !memchr(text.at, '\\', text.len) && !memmem(text.at, text.len, "\xef\xbf\xbd", 3);
+}
+
+bool delve_is_whole(struct span variable) {
+    static const char *const names[] = {"kind", "value", "len", "unreadable", "StringValueBytes"};
+    struct span s[sizeof names / sizeof *names];
+    if (!span_members(variable, names, s, sizeof names / sizeof *names) || !s[0].at || !s[1].at)
+        return false;
+    int64_t kind = span_int(s[0]);
+    bool unreadable = s[3].len > 2 && *s[3].at == '"' && s[3].at[1] != '\\';
+    if (unreadable || (kind >= K_BOOL && kind <= K_FLOAT64))
+        return true;
+    return kind == K_STRING && is_whole_text(s[1], s[4], span_uint(s[2]));
+}

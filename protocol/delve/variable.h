@@ -2,6 +2,7 @@
 #pragma once
 
 #include "delve/request.h"
+#include "delve/scan.h"
 #include "value/value.h"
 
 enum delve_as { DELVE_AS_IS, DELVE_AS_ADDR, DELVE_AS_HEX, DELVE_AS_TEXT, DELVE_AS_BYTES };
@@ -28,6 +29,10 @@ struct delve_reader {
     struct delve_memory wanted[16];
     unsigned wanted_count;
 };
+
+/* Can nothing of it be missing, whatever is to be loaded? For numbers, short texts and what is
+ * unreadable; looked at without decoding it. */
+bool delve_is_whole(struct span variable);
 
 /* Builds the value of `variable` into reader->into. */
 value_ref delve_value(struct delve_reader *reader, const json_t *variable);

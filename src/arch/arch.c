@@ -101,7 +101,10 @@ void registers_forget(struct registers *registers, unsigned slot) {
 }
 
 bool registers_has(const struct registers *registers, unsigned slot) {
-    return slot < ARCH_SLOTS && registers->valid[slot / 64] >> slot % 64 & 1;
+    bool valid = slot < ARCH_SLOTS && registers->valid[slot / 64] >> slot % 64 & 1;
+    if (!valid && registers->wanted)
+        *registers->wanted = true;
+    return valid;
 }
 
 bool registers_get(const struct registers *registers, unsigned slot, uint64_t *value) {

@@ -55,7 +55,8 @@ struct arch {
     const struct arch_register *aliases; /* other names people use: rip, pc, sp */
     size_t alias_count;
     uint8_t arguments[8], argument_count; /* slots of the first integer arguments */
-    uint8_t result;                       /* slot of an integer result */
+    uint8_t results[2];                   /* slots of an integer result's words */
+    uint8_t float_result;                 /* slot of the first register for floats */
     arch_returns_fn *returns;
     arch_frame_setup_fn *frame_setup; /* NULL: only the line table tells */
 };
@@ -74,6 +75,7 @@ const char *arch_register_name(const struct arch *arch, size_t i);
 /* The registers of one frame. What was not saved by a callee is not valid in its caller. */
 struct registers {
     const struct arch *arch;
+    bool *wanted; /* becomes true when one is asked for that is not valid; or NULL */
     uint64_t valid[ARCH_SLOTS / 64];
     uint8_t bytes[ARCH_SLOTS][ARCH_REGISTER]; /* target byte order */
 };

@@ -106,7 +106,8 @@ const struct arch arch_x86_64 = {
     .alias_count = sizeof aliases / sizeof *aliases,
     .arguments = {5, 4, 1, 2, 8, 9},
     .argument_count = 6,
-    .result = 0,
+    .results = {0, 1},
+    .float_result = 17,
     .returns = returns,
     .frame_setup = frame_setup,
 };

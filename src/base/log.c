@@ -10,8 +10,9 @@
 unsigned char log_levels[LOG_DOMAINS];
 
 static const char *const domains[] = {
-    [LOG_LOOP] = "loop",     [LOG_DELVE] = "delve",   [LOG_SESSION] = "session",
-    [LOG_WORKER] = "worker", [LOG_RECIPE] = "recipe", [LOG_SINK] = "sink"};
+    [LOG_LOOP] = "loop",     [LOG_DELVE] = "delve",     [LOG_GDB] = "gdb",
+    [LOG_NATIVE] = "native", [LOG_SESSION] = "session", [LOG_WORKER] = "worker",
+    [LOG_RECIPE] = "recipe", [LOG_SINK] = "sink"};
 _Static_assert(sizeof domains / sizeof *domains == LOG_DOMAINS, "every domain has a name");
 
 static bool set_level(const char *name, size_t len, unsigned char level) {

@@ -6,7 +6,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum log_domain { LOG_LOOP, LOG_DELVE, LOG_SESSION, LOG_WORKER, LOG_RECIPE, LOG_SINK, LOG_DOMAINS };
+enum log_domain {
+    LOG_LOOP,
+    LOG_DELVE,
+    LOG_GDB,
+    LOG_NATIVE,
+    LOG_SESSION,
+    LOG_WORKER,
+    LOG_RECIPE,
+    LOG_SINK,
+    LOG_DOMAINS
+};
 
 /* Reads PICKGLASS_LOG. False if it names an unknown domain or level; `text` is what was wrong. */
 bool log_setup(const char *setting, const char **wrong);

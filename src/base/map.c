@@ -40,6 +40,23 @@ bool map_put(struct map *map, uint64_t key, void *value) {
     return true;
 }
 
+/* What stands behind the gap and was pushed there by what is gone moves up. */
+void map_remove(struct map *map, uint64_t key) {
+    struct map_slot *slot = map->cap ? find(map->slots, map->cap, key) : NULL;
+    if (!slot || !slot->value)
+        return;
+    map->count--;
+    size_t gap = (size_t)(slot - map->slots), mask = map->cap - 1;
+    for (size_t at = (gap + 1) & mask; map->slots[at].value; at = (at + 1) & mask) {
+        size_t home = start(map->slots[at].key, map->cap);
+        if (((at - home) & mask) < ((at - gap) & mask))
+            continue;
+        map->slots[gap] = map->slots[at];
+        gap = at;
+    }
+    map->slots[gap].value = NULL;
+}
+
 void map_free(struct map *map) {
     free(map->slots);
     *map = (struct map){0};

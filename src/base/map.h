@@ -20,4 +20,5 @@ void *map_get(const struct map *map, uint64_t key);
 
 /* False without memory. `value` is not NULL; an older one under the same key is replaced. */
 bool map_put(struct map *map, uint64_t key, void *value);
+void map_remove(struct map *map, uint64_t key);
 void map_free(struct map *map);

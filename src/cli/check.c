@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: pickglass check RECIPE... [TARGET | --binary FILE] [-p NAME=VALUE]\n"
+    "usage: pickglass check RECIPE... [TARGET | --pid PID | --binary FILE] [-p NAME=VALUE]\n"
     "\n"
     "Everything that can be known before a run. Shows how each recipe was understood, or\n"
     "all that is wrong with it, at its lines. With a target: whether its back end can do\n"
@@ -94,6 +94,8 @@ static int check_on_target(const struct options *o, const char *path, const char
     apply_options(run, o);
     pick_run_option(run, PICK_STATUS, 0);
     pick_run_mode(run, PICK_CHECK);
+    if (o->binary && !error)
+        error = pick_run_binary(run, o->binary);
     pick_run_on_event(run, on_event, &checked);
     int code = error ? pick_error_code(error) : pick_run_all(run, &error);
     if (error)
@@ -135,12 +137,11 @@ static int check_main(int argc, char **argv) {
     for (int i = 0; i < o.word_count; i++)
         if (is_target(o.words[i]))
             target = o.words[i];
-    if (o.binary && target) {
-        code = say_usage(&check_command, "either a target or --binary");
-        options_clear(&o);
-        return code;
+    if (o.pid) {
+        snprintf(binary, sizeof binary, "native:%s", o.pid);
+        target = binary;
     }
-    if (o.binary) {
+    if (o.binary && !target) {
         snprintf(binary, sizeof binary, "file:%s", o.binary);
         target = binary;
     }

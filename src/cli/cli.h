@@ -26,6 +26,8 @@ struct options {
     int connect_ms, timeout_ms;
     char **words; /* what is no option, in its order */
     int word_count;
+    const char *pid;
+    char **program; /* what follows "--", ends with NULL; or NULL */
 };
 
 /* Reads argv[1..]. False: the exit code is in *code, everything has been said (also for --help). */
@@ -40,7 +42,8 @@ int say_usage(const struct command *command, const char *format, ...)
 
 /* Is this word a target, rather than a recipe or an expression? */
 bool is_target(const char *word);
-pick_error *add_target(pick_run *run, const char *word); /* URI or NAME=URI */
+pick_error *add_target(pick_run *run, const char *word);              /* URI or NAME=URI */
+pick_error *add_native(pick_run *run, const struct options *options); /* --pid, -- PROGRAM */
 void apply_options(pick_run *run, const struct options *options);
 pick_error *add_sinks(pick_run *run, const struct options *options);
 void watch_errors(pick_run *run,

@@ -8,12 +8,14 @@
 static const char help[] =
     "usage: pickglass list TARGET|FILE functions|files|types|variables|threads|goroutines\n"
     "                      [PATTERN]\n"
+    "       pickglass list --pid N ...\n"
     "\n"
     "What there is to probe, a line each. PATTERN is a regular expression of the target's\n"
     "debugger. The target is left as it was found: one that runs is halted for a moment.\n"
     "\n"
     "  pickglass list dlv://127.0.0.1:4040 functions '^main\\.'\n"
-    "  pickglass list ./server functions '^parse_'      a program's file, with nothing running\n";
+    "  pickglass list ./server functions '^parse_'      a program's file, with nothing running\n"
+    "  pickglass list --pid 42 threads                  a process of this machine\n";
 
 struct listed {
     bool done;
@@ -62,11 +64,16 @@ static int list(const struct options *o) {
     pick_run *run = pick_run_new();
     if (!run)
         return EXIT_RUN;
-    pick_error *error = pick_run_list(run, o->words[1], o->word_count > 2 ? o->words[2] : NULL);
+    char **what = o->words + !o->pid;
+    pick_error *error =
+        pick_run_list(run, what[0], what < o->words + o->word_count - 1 ? what[1] : NULL);
     char file[4096];
     snprintf(file, sizeof file, "file:%s", o->words[0]);
     if (!error)
-        error = add_target(run, is_target(o->words[0]) ? o->words[0] : file);
+        error = o->pid ? add_native(run, o)
+                       : add_target(run, is_target(o->words[0]) ? o->words[0] : file);
+    if (o->binary && !error)
+        error = pick_run_binary(run, o->binary);
     apply_options(run, o);
     pick_run_option(run, PICK_STATUS, 0);
     pick_run_mode(run, PICK_LIST);
@@ -83,9 +90,10 @@ static int list_main(int argc, char **argv) {
     int code;
     if (!options_read(&list_command, argc, argv, &o, &code))
         return code;
-    if (o.word_count < 2 || o.word_count > 3)
+    int least = o.pid ? 1 : 2;
+    if (o.word_count < least || o.word_count > least + 1)
         code = say_usage(&list_command, "it needs a target and what to list");
-    else if (!is_target(o.words[0]) && access(o.words[0], R_OK))
+    else if (!o.pid && !is_target(o.words[0]) && access(o.words[0], R_OK))
         code = say_usage(&list_command, "\"%s\" is no target, and no file that can be read",
                          o.words[0]);
     else
@@ -95,4 +103,4 @@ static int list_main(int argc, char **argv) {
 }
 
 const struct command list_command = {"list", "functions, files, types, ... of a target or file",
-                                     help, "c", list_main};
+                                     help, "cb", list_main};

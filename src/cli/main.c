@@ -20,7 +20,8 @@ static void print_help(void) {
          "  pickglass --version\n"
          "\n"
          "  dlv exec ./server --headless --accept-multiclient --listen 127.0.0.1:4040\n"
-         "  pickglass trace dlv://127.0.0.1:4040 main.handle req.URL.Path --hits 5");
+         "  pickglass trace dlv://127.0.0.1:4040 main.handle req.URL.Path --hits 5\n"
+         "  pickglass trace --pid 42 parse_request 'req->path' --hits 5");
 }
 
 static int unknown(const char *word) {

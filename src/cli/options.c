@@ -99,8 +99,7 @@ static bool duration(const struct command *command, const char *name, const char
 }
 
 static bool not_yet(const struct command *command, const char *what, int *code) {
-    *code = say_usage(
-        command, "%s is not there yet; this pickglass speaks to Delve (dlv://HOST:PORT)", what);
+    *code = say_usage(command, "%s is not there yet", what);
     return false;
 }
 
@@ -125,12 +124,8 @@ static bool take(const struct command *command, int option, struct options *o, i
         o->sinks[o->sink_count++] = optarg;
         return true;
     case 'q': o->quiet = 1; return true;
-    case O_BINARY:
-        if (command != &check_command)
-            return not_yet(command, "--binary", code);
-        o->binary = optarg;
-        return true;
-    case O_PID: return not_yet(command, "--pid", code);
+    case O_BINARY: o->binary = optarg; return true;
+    case O_PID: o->pid = optarg; return true;
     case O_RECORD: return not_yet(command, "--record", code);
     case O_TARGETS: o->targets_file = optarg; return true;
     case O_TARGET_STDOUT: o->target_output = optarg; return true;
@@ -172,6 +167,12 @@ bool options_read(const struct command *command, int argc, char **argv, struct o
     snprintf(name, sizeof name, "pickglass %s", command->name);
     argv[0] = name;
     optind = 1;
+    for (int i = 1; i < argc && !out->program; i++) {
+        if (strcmp(argv[i], "--"))
+            continue;
+        out->program = argv + i + 1;
+        argc = i;
+    }
     int option;
     while ((option = getopt_long(argc, argv, letters, table, NULL)) != -1) {
         if (take(command, option, out, code))
@@ -189,7 +190,8 @@ void options_clear(struct options *options) {
     options->params = NULL;
 }
 
-static const char *const schemes[] = {"dlv:", "dlv+", "file:", "gdb:", "gdb+", "native:"};
+static const char *const schemes[] = {
+    "dlv:", "dlv+", "file:", "gdb:", "gdb+", "native:", "native+exec:"};
 
 static bool has_scheme(const char *word) {
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
@@ -219,6 +221,42 @@ pick_error *add_target(pick_run *run, const char *word) {
     return pick_run_target(run, name, uri);
 }
 
+/* Each word as it is, whatever a shell would make of it. */
+static void put_word(FILE *out, const char *word) {
+    fputs(" '", out);
+    for (; *word; word++)
+        if (*word == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*word, out);
+    fputc('\'', out);
+}
+
+static pick_error *add_program(pick_run *run, char **words) {
+    char *uri = NULL;
+    size_t len;
+    FILE *out = open_memstream(&uri, &len);
+    if (!out)
+        return NULL;
+    fputs("native+exec:", out);
+    for (; *words; words++)
+        put_word(out, *words);
+    fclose(out);
+    pick_error *error = pick_run_target(run, NULL, uri);
+    free(uri);
+    return error;
+}
+
+pick_error *add_native(pick_run *run, const struct options *o) {
+    char uri[64];
+    pick_error *error = NULL;
+    if (o->pid) {
+        snprintf(uri, sizeof uri, "native:%.40s", o->pid);
+        error = pick_run_target(run, NULL, uri);
+    }
+    return !error && o->program ? add_program(run, o->program) : error;
+}
+
 void apply_options(pick_run *run, const struct options *o) {
     pick_run_option(run, PICK_RESUME, o->resume);
     pick_run_option(run, PICK_END_KILLS_TARGET, o->end_kills_target);
@@ -233,6 +271,8 @@ void apply_options(pick_run *run, const struct options *o) {
 
 pick_error *add_sinks(pick_run *run, const struct options *o) {
     pick_error *error = o->target_output ? pick_run_target_output(run, o->target_output) : NULL;
+    if (o->binary && !error)
+        error = pick_run_binary(run, o->binary);
     for (int i = 0; i < o->sink_count && !error; i++)
         error = pick_run_sink(run, o->sinks[i]);
     if (!o->sink_count && !error)

@@ -6,9 +6,11 @@
 
 static const char help[] =
     "usage: pickglass run RECIPE... [TARGET...] [options]\n"
+    "       pickglass run RECIPE... [options] -- PROGRAM [ARGUMENT...]\n"
     "\n"
     "Runs a recipe on one target or many, until its end: events go to the sinks, the\n"
-    "targets are left as they were found. Several recipes run one after the other.\n"
+    "targets are left as they were found. Several recipes run together, as one: their\n"
+    "probes need different names, and the tighter of each limit holds.\n"
     "\n"
     "A TARGET (NAME=URI names it; without one, the recipe's own are taken):\n"
     "  dlv://HOST:PORT          a headless Delve: dlv ... --headless --accept-multiclient\n"
@@ -16,19 +18,26 @@ static const char help[] =
     "  dlv+exec:COMMAND         start one: 'dlv+exec:dlv exec ./server -- -port 80'\n"
     "  dlv+pipe:COMMAND         a server on the stdin and stdout of a command\n"
     "  dlv+ssh://USER@HOST/127.0.0.1:PORT   through your own ssh\n"
+    "  gdb://HOST:PORT          gdbserver, qemu -g, lldb-server gdbserver, vgdb --port\n"
+    "  gdb+pipe:COMMAND         'gdb+pipe:ssh box gdbserver - --attach 42'; gdb+unix:/PATH\n"
+    "                           gdb+serial:/dev/ttyX?baud=N; gdb+ssh://USER@HOST/127.0.0.1:PORT\n"
+    "  gdb://HOST:PORT?attach=PID, ?run=PROGRAM%20ARGUMENTS    through gdbserver --multi\n"
+    "  native:PID, --pid PID    a process of this machine, traced by pickglass itself\n"
+    "  -- PROGRAM [ARGUMENT...] launch one, and trace it so\n"
     "\n"
     "  -p, --param NAME=VALUE   a parameter of the recipe; NAME=@FILE reads it\n"
     "  -o, --output SINK        FILE.jsonl, FILE.txt, \"-\", text:PATH, jsonl:PATH; may be\n"
     "                           repeated; files are appended to. Default \"-\": text\n"
     "                           on a terminal, else JSON lines\n"
+    "      --binary FILE        the program's file, where a stub does not tell it\n"
     "      --targets FILE       more targets: one URI or NAME=URI a line, or a YAML list\n"
     "  -q, --quiet              no live status line\n"
     "      --require-hits       exit with 6 if nothing was hit\n"
     "      --resume             go on with a target that somebody else has stopped\n"
     "      --end-kills-target   use a server that kills its target when we leave\n"
     "      --insecure           allow an unencrypted connection to another machine\n"
-    "      --kill-launched      end the servers that we started with the run\n"
-    "      --target-stdout FILE output of servers that we start (default: stderr)\n"
+    "      --kill-launched      end the servers and programs that we started with the run\n"
+    "      --target-stdout FILE output of what we start (default: stderr)\n"
     "      --connect-timeout T  how long to try to connect (10s)\n"
     "      --timeout T          how long to wait for one answer (10s)\n"
     "\n"
@@ -36,9 +45,10 @@ static const char help[] =
     "Exit code: 0 fine, 1 usage, 2 the recipe is wrong or does not fit the target,\n"
     "3 the run failed, 5 a limit with `do: fail` tripped, 6 nothing hit.\n"
     "\n"
-    "  pickglass run recipes/http-requests.yaml dlv://127.0.0.1:4040\n";
+    "  pickglass run recipes/http-requests.yaml dlv://127.0.0.1:4040\n"
+    "  pickglass run recipes/c-allocations.yaml -- ./prog\n";
 
-static pick_error *set_up(pick_run *run, const struct options *o, const char *path) {
+static pick_error *add_recipe(pick_run *run, const char *path) {
     char *text;
     size_t len;
     pick_error *error = pick_read_file(path, &text, &len);
@@ -46,11 +56,16 @@ static pick_error *set_up(pick_run *run, const struct options *o, const char *pa
         return error;
     error = pick_run_recipe(run, path, text, len);
     free(text);
-    if (!error)
-        error = pick_run_params(run, o->params);
+    return error;
+}
+
+static pick_error *set_up(pick_run *run, const struct options *o) {
+    pick_error *error = pick_run_params(run, o->params);
     for (int i = 0; i < o->word_count && !error; i++)
-        if (is_target(o->words[i]))
-            error = add_target(run, o->words[i]);
+        error =
+            is_target(o->words[i]) ? add_target(run, o->words[i]) : add_recipe(run, o->words[i]);
+    if (!error)
+        error = add_native(run, o);
     if (!error && o->targets_file)
         error = pick_run_targets_file(run, o->targets_file);
     apply_options(run, o);
@@ -58,11 +73,11 @@ static pick_error *set_up(pick_run *run, const struct options *o, const char *pa
     return error ? error : add_sinks(run, o);
 }
 
-static int run_recipe(const struct options *o, const char *path) {
+static int run_recipes(const struct options *o) {
     pick_run *run = pick_run_new();
     if (!run)
         return EXIT_RUN;
-    pick_error *error = set_up(run, o, path);
+    pick_error *error = set_up(run, o);
     int code = error ? pick_error_code(error) : pick_run_all(run, &error);
     if (error)
         say_error(error);
@@ -70,31 +85,14 @@ static int run_recipe(const struct options *o, const char *path) {
     return code;
 }
 
-/* 4 before 3 before 5 before 6; a wrong recipe or command line before all. */
-static int worse(int a, int b) {
-    static const int order[] = {0, 6, 5, 3, 4, 2, 1};
-    int rank_a = 0, rank_b = 0;
-    for (int i = 0; i < (int)(sizeof order / sizeof *order); i++) {
-        rank_a = order[i] == a ? i : rank_a;
-        rank_b = order[i] == b ? i : rank_b;
-    }
-    return rank_b > rank_a ? b : a;
-}
-
 static int run_main(int argc, char **argv) {
     struct options o;
     int code, recipes = 0;
     if (!options_read(&run_command, argc, argv, &o, &code))
         return code;
-    code = EXIT_FINE;
-    for (int i = 0; i < o.word_count; i++) {
-        if (is_target(o.words[i]))
-            continue;
-        recipes++;
-        code = worse(code, run_recipe(&o, o.words[i]));
-    }
-    if (!recipes)
-        code = say_usage(&run_command, "which recipe?");
+    for (int i = 0; i < o.word_count; i++)
+        recipes += !is_target(o.words[i]);
+    code = recipes ? run_recipes(&o) : say_usage(&run_command, "which recipe?");
     options_clear(&o);
     return code;
 }

@@ -1,12 +1,15 @@
 /* A one-line recipe. */
 #include "cli/cli.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char help[] =
     "usage: pickglass trace TARGET LOCATION [EXPR...] [options]\n"
+    "       pickglass trace --pid PID LOCATION [EXPR...] [options]\n"
+    "       pickglass trace LOCATION [EXPR...] [options] -- PROGRAM [ARGUMENT...]\n"
     "\n"
     "Watches one place: each hit is an event with the expressions, or with all arguments\n"
     "where none is given. It is a recipe of one line; --print-recipe shows it.\n"
@@ -21,7 +24,9 @@ static const char help[] =
     "  -o, --output SINK, -q    as for `pickglass run`, and so are --resume, --insecure,\n"
     "                           --end-kills-target, --kill-launched, --connect-timeout\n"
     "\n"
-    "  pickglass trace dlv://127.0.0.1:4040 main.lookup key --hits 10\n";
+    "  pickglass trace dlv://127.0.0.1:4040 main.lookup key --hits 10\n"
+    "  pickglass trace --pid 42 parse_request 'req->path' --stack 5\n"
+    "  pickglass trace malloc arg0 --when 'arg0 > 1048576' -- ./prog\n";
 
 /* In double quotes every YAML and JSON reader agrees. `${` must survive as it is. */
 static void put_quoted(FILE *out, const char *text) {
@@ -47,7 +52,13 @@ static void put_key(FILE *out, const char *key, const char *text) {
     fputc('\n', out);
 }
 
+/* With --pid or -- PROGRAM there is no target among the words. */
+static int first_word(const struct options *o) {
+    return o->pid || o->program ? 0 : 1;
+}
+
 static char *write_recipe(const struct options *o) {
+    int at = first_word(o);
     char *text = NULL;
     size_t len;
     FILE *out = open_memstream(&text, &len);
@@ -61,17 +72,17 @@ static char *write_recipe(const struct options *o) {
             fprintf(out, "  hits: %s\n", o->hits);
     }
     fputs("probes:\n  trace:\n", out);
-    put_key(out, "at", o->words[1]);
+    put_key(out, "at", o->words[at]);
     put_key(out, "when", o->when);
     if (o->stack)
         fprintf(out, "    stack: %s\n", o->stack);
-    if (o->word_count == 2)
+    if (o->word_count == at + 1)
         fputs("    args: true\n", out);
-    for (int i = 2; i < o->word_count; i++) {
-        fputs(i == 2 ? "    capture: [" : ", ", out);
+    for (int i = at + 1; i < o->word_count; i++) {
+        fputs(i == at + 1 ? "    capture: [" : ", ", out);
         put_quoted(out, o->words[i]);
     }
-    if (o->word_count > 2)
+    if (o->word_count > at + 1)
         fputs("]\n", out);
     fclose(out);
     return text;
@@ -80,7 +91,7 @@ static char *write_recipe(const struct options *o) {
 static pick_error *set_up(pick_run *run, const struct options *o, const char *recipe) {
     pick_error *error = pick_run_recipe(run, "trace", recipe, strlen(recipe));
     if (!error)
-        error = add_target(run, o->words[0]);
+        error = first_word(o) ? add_target(run, o->words[0]) : add_native(run, o);
     apply_options(run, o);
     watch_errors(run, o);
     return error ? error : add_sinks(run, o);
@@ -103,8 +114,9 @@ static int trace_main(int argc, char **argv) {
     int code;
     if (!options_read(&trace_command, argc, argv, &o, &code))
         return code;
-    char *recipe = o.word_count >= 2 ? write_recipe(&o) : NULL;
-    if (o.word_count < 2)
+    bool enough = o.word_count > first_word(&o);
+    char *recipe = enough ? write_recipe(&o) : NULL;
+    if (!enough)
         code = say_usage(&trace_command, "it needs a target and a location");
     else if (!recipe)
         code = EXIT_RUN;
@@ -118,4 +130,4 @@ static int trace_main(int argc, char **argv) {
 }
 
 const struct command trace_command = {"trace", "watch one place: a recipe of one line", help,
-                                      "oqcwr", trace_main};
+                                      "oqcwrb", trace_main};

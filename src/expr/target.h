@@ -28,7 +28,14 @@ struct target_expr;
 
 /* How a type of a library is to be seen: what src/lang knows and this layer does not. */
 struct shape {
-    enum shape_kind { SHAPE_NONE, SHAPE_TEXT, SHAPE_LIST, SHAPE_POINTER } kind;
+    enum shape_kind {
+        SHAPE_NONE,
+        SHAPE_TEXT,
+        SHAPE_LIST,
+        SHAPE_POINTER,
+        SHAPE_PART,    /* what it is is at `data` inside of it */
+        SHAPE_OPTIONAL /* the same, if the bool at `length` is true; else null */
+    } kind;
     uint64_t data;   /* offset of the pointer to the first element (or the target) */
     uint64_t length; /* offset of the number of elements, or of the pointer behind the last */
     bool end_pointer;

@@ -51,6 +51,15 @@ const struct shape *compiler_shape_of(struct compiler *c, const struct type *typ
     return arena_copy(&c->expr->arena, &shape, sizeof shape);
 }
 
+const struct type *compiler_inside(struct compiler *c, const struct type *type) {
+    const struct shape *shape = type ? compiler_shape_of(c, type) : NULL;
+    if (!shape || shape->kind != SHAPE_PART)
+        return type;
+    struct member part = {.type = shape->element, .offset = shape->data};
+    compiler_emit(c, I_MEMBER, part.type)->member = arena_copy(&c->expr->arena, &part, sizeof part);
+    return part.type;
+}
+
 /* A reference is what it refers to. */
 const struct type *compiler_settle(struct compiler *c, const struct type *type) {
     const struct type *plain = type_plain(type);
@@ -133,44 +142,8 @@ static const struct type *compile_argument(struct compiler *c, const struct targ
     return type;
 }
 
-/* Where the psABIs leave a scalar result; composites that fit into registers are not put together
- * yet. */
-static const struct type *compile_return(struct compiler *c, const struct target_node *node) {
-    const struct arch *arch = c->view.site->space->arch;
-    struct die die;
-    if (!c->view.site->returning || !arch)
-        return compiler_fail(c, node, "\"return\" is known only where a function returns");
-    if (!c->view.function || !die_at(c->view.function->place, &die))
-        return compiler_fail(c, node, "this function has no debug info: use $%s",
-                             arch->word == 8 ? "rax or the like" : "r0");
-    const struct type *type = type_of_entry(die), *plain = type_plain(type);
-    die_free(&die);
-    struct arch_register reg;
-    static const char *const floats[] = {"xmm0", "v0", "fa0", "d0"};
-    bool scalar =
-        type_is_integer(plain) || plain->kind == TYPE_POINTER || plain->kind == TYPE_REFERENCE;
-    if (plain->kind == TYPE_VOID)
-        return compiler_fail(c, node, "this function returns nothing");
-    if (scalar && plain->size <= arch->word) {
-        compiler_emit(c, I_REGISTER, type)->u = arch->result;
-        return compiler_settle(c, type);
-    }
-    for (size_t i = 0; plain->kind == TYPE_FLOAT && plain->size <= 8 && i < 4; i++)
-        if (arch_register_named(arch, floats[i], &reg)) {
-            compiler_emit(c, I_REGISTER, type)->u = reg.slot;
-            return type;
-        }
-    if (type_is_composite(plain) && plain->size > 16 && arch->machine == 62 /* EM_X86_64 */) {
-        compiler_emit(c, I_REGISTER, type_pointer_to(c->view.module, type))->u = arch->result;
-        compiler_emit(c, I_FOLLOW, type);
-        return type;
-    }
-    return compiler_fail(c, node, "results of type %s are not read yet",
-                         compiler_type_text(c, type));
-}
-
 static const struct type *compile_measure(struct compiler *c, const struct target_node *node) {
-    const struct type *type = compiler_compile(c, node->args[0]);
+    const struct type *type = compiler_inside(c, compiler_compile(c, node->args[0]));
     const struct type *result = type_basic(c->view.go ? BASIC_LONG : BASIC_ULONG);
     if (!type)
         return NULL;
@@ -181,7 +154,7 @@ static const struct type *compile_measure(struct compiler *c, const struct targe
         compiler_emit(c, I_NUMBER, result)->u = plain->count;
         return result;
     }
-    if (!shape || shape->kind == SHAPE_POINTER)
+    if (!shape || (shape->kind != SHAPE_TEXT && shape->kind != SHAPE_LIST))
         return compiler_fail(c, node, "%s has no length", compiler_type_text(c, type));
     compiler_emit(c, node->kind == TN_CAP ? I_CAPACITY : I_LENGTH, result)->shape = shape;
     return result;

@@ -27,11 +27,15 @@ const char *compiler_type_text(struct compiler *c, const struct type *type);
 const struct type *compiler_truth_type(const struct compiler *c);
 const struct shape *compiler_shape_of(struct compiler *c, const struct type *type);
 
+/* What a std::array and its like are behind their one member; else the type itself. */
+const struct type *compiler_inside(struct compiler *c, const struct type *type);
+
 /* A reference is what it refers to. */
 const struct type *compiler_settle(struct compiler *c, const struct type *type);
 const struct type *compiler_use(struct compiler *c, const struct target_node *node,
                                 const struct meaning *meaning, const char *name);
 
 compile_fn compile_name, compile_member, compile_index, compile_slice; /* target_names.c */
+compile_fn compile_return;                                             /* target_result.c */
 compile_fn compile_unary, compile_binary, compile_conditional,
     compile_cast; /* target_operators.c */

@@ -191,7 +191,7 @@ static const struct type *element_of(struct compiler *c, const struct target_nod
                                      const struct type *type, const struct shape **shape) {
     const struct type *plain = type_plain(type);
     *shape = compiler_shape_of(c, type);
-    if (*shape && (*shape)->kind != SHAPE_POINTER)
+    if (*shape && ((*shape)->kind == SHAPE_TEXT || (*shape)->kind == SHAPE_LIST))
         return (*shape)->element;
     *shape = NULL;
     if (plain->kind == TYPE_ARRAY || plain->kind == TYPE_POINTER) {
@@ -203,7 +203,7 @@ static const struct type *element_of(struct compiler *c, const struct target_nod
 }
 
 const struct type *compile_index(struct compiler *c, const struct target_node *node) {
-    const struct type *type = compiler_compile(c, node->args[0]);
+    const struct type *type = compiler_inside(c, compiler_compile(c, node->args[0]));
     const struct shape *shape;
     const struct type *element = type ? element_of(c, node, type, &shape) : NULL;
     const struct type *index = element ? compiler_compile(c, node->args[1]) : NULL;
@@ -219,7 +219,7 @@ const struct type *compile_index(struct compiler *c, const struct target_node *n
 }
 
 const struct type *compile_slice(struct compiler *c, const struct target_node *node) {
-    const struct type *type = compiler_compile(c, node->args[0]);
+    const struct type *type = compiler_inside(c, compiler_compile(c, node->args[0]));
     const struct shape *shape;
     const struct type *element = type ? element_of(c, node, type, &shape) : NULL;
     uint8_t bounds = 0;

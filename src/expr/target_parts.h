@@ -127,6 +127,7 @@ enum insn_op {
     I_VARIABLE,
     I_ADDRESS_OF_STATIC,
     I_REGISTER,
+    I_RESULT,
     I_MEMBER,
     I_VIRTUAL_BASE,
     I_FOLLOW,
@@ -152,6 +153,12 @@ enum insn_op {
     I_POP
 };
 
+/* Bytes [to, to + size) of a result are those from `from` on in a register. */
+struct result_piece {
+    uint8_t slot, from, to, size;
+};
+#define RESULT_PIECES 4
+
 struct insn {
     uint8_t op;
     uint8_t sub;             /* enum target_op of I_BINARY, I_COMPARE_TEXT; flags of I_SLICE */
@@ -163,6 +170,7 @@ struct insn {
         const struct member *member;
         const struct dwarf_expression *location;
         const struct shape *shape;
+        const struct result_piece *pieces; /* `n` of them */
     };
     uint64_t n;              /* a length, a stride, an address, a jump's goal */
     const uint8_t *constant; /* I_VARIABLE: its bytes, where it is a constant */

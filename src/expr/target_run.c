@@ -75,6 +75,23 @@ static enum outcome run_register(struct machine *m, const struct insn *insn, str
     return EVAL_OK;
 }
 
+static enum outcome run_result(struct machine *m, const struct insn *insn, struct operand *out) {
+    const struct registers *registers = &m->evaluation->frame->registers;
+    size_t size = type_plain(insn->type)->size;
+    uint8_t *bytes = arena_alloc(m->evaluation->scratch, size);
+    if (!bytes)
+        return evaluation_fail(m->evaluation, "it takes more memory than one hit may");
+    memset(bytes, 0, size);
+    for (uint64_t i = 0; i < insn->n; i++) {
+        const struct result_piece *piece = &insn->pieces[i];
+        if (!registers_has(registers, piece->slot))
+            return evaluation_fail(m->evaluation, "its register is not known in this frame");
+        memcpy(bytes + piece->to, registers->bytes[piece->slot] + piece->from, piece->size);
+    }
+    *out = (struct operand){.type = insn->type, .bytes = bytes, .size = size};
+    return EVAL_OK;
+}
+
 /* ---- steps into objects ---- */
 
 static struct operand part_of(const struct operand *whole, const struct type *type,
@@ -118,7 +135,7 @@ static enum outcome run_virtual(struct machine *m, const struct insn *insn, stru
     if (!top->in_memory || !module)
         return evaluation_fail(m->evaluation, "its virtual base class is not in memory");
     const struct dwarf_expression *expression =
-        location_decode(module, module->dwarf, member->location, member->location_size);
+        location_decode(module, member->dwarf, member->location, member->location_size);
     if (!expression)
         return evaluation_fail(m->evaluation, "the place of its virtual base class is damaged");
     enum outcome outcome =
@@ -375,6 +392,7 @@ static enum outcome push(struct machine *m, const struct insn *insn) {
                                 .has_text = true};
         break;
     case I_REGISTER: outcome = run_register(m, insn, top); break;
+    case I_RESULT: outcome = run_result(m, insn, top); break;
     case I_ADDRESS_OF_STATIC:
         *top = operand_in_memory(insn->type, insn->n + (insn->loaded ? insn->loaded->bias : 0));
         break;
@@ -394,7 +412,8 @@ static enum outcome step(struct machine *m, const struct insn *insn, size_t *at)
     case I_TEXT:
     case I_VARIABLE:
     case I_ADDRESS_OF_STATIC:
-    case I_REGISTER: return push(m, insn);
+    case I_REGISTER:
+    case I_RESULT: return push(m, insn);
     case I_MEMBER: run_member(insn, top); return EVAL_OK;
     case I_VIRTUAL_BASE: return run_virtual(m, insn, top);
     case I_FOLLOW: return run_follow(m, insn, top);

@@ -160,7 +160,7 @@ static int rank(struct scope_view *view, struct unit *unit, const struct names *
         rank += 8;
     if (die_flag(die, DW_AT_external) || name->tag == DW_TAG_member)
         rank += 2;
-    name_qualified(names, name, &text);
+    name_visible(names, name, &text);
     size_t n = text.data && text.len >= wanted ? text.len - wanted : 0;
     int enclosing = n ? enclosing_rank(view, text.data, n) : 4;
     rank = enclosing ? rank + enclosing : 0;

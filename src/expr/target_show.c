@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static show_fn show;
-
 /* ---- text ---- */
 
 /* Takes a UTF-8 sequence off that the cut goes through. */
@@ -149,7 +147,7 @@ static value_ref show_elements(struct viewer *v, const struct operand *whole,
             one.missing = whole->missing ? whole->missing + i * stride : NULL;
             one.size = i * stride < whole->size ? whole->size - (size_t)(i * stride) : 0;
         }
-        value_append(v->into, list, show(v, &one, depth + 1));
+        value_append(v->into, list, show_operand(v, &one, depth + 1));
     }
     v->nesting--;
     if (n < count)
@@ -184,7 +182,7 @@ static bool base_operand(struct viewer *v, const struct operand *operand,
     const char *why = "";
     const struct dwarf_expression *expression =
         operand->in_memory
-            ? location_decode(v->module, v->module->dwarf, member->location, member->location_size)
+            ? location_decode(v->module, member->dwarf, member->location, member->location_size)
             : NULL;
     if (!expression)
         return false;
@@ -237,13 +235,33 @@ static void show_member(struct viewer *v, const struct operand *operand,
         v->nesting--;
         return;
     }
-    value_set(v->into, object, member->name, show(v, &part, depth + 1));
+    value_set(v->into, object, member->name, show_operand(v, &part, depth + 1));
 }
 
 static void show_members(struct viewer *v, const struct operand *operand, const struct type *plain,
                          value_ref object, unsigned depth) {
     for (size_t i = 0; i < plain->member_count && !v->into->failed; i++)
         show_member(v, operand, &plain->members[i], object, depth);
+}
+
+/* A std::array, a std::optional. */
+static value_ref show_part(struct viewer *v, const struct operand *operand,
+                           const struct shape *shape, unsigned depth) {
+    uint8_t there = 1;
+    if (shape->kind == SHAPE_OPTIONAL &&
+        operand_read(v->evaluation, operand, shape->length, &there, 1) != EVAL_OK)
+        return show_failed(v);
+    if (!there)
+        return value_new(v->into, VALUE_NULL);
+    struct operand part =
+        member_operand(operand, &(struct member){.type = shape->element, .offset = shape->data});
+    if (v->nesting++ > NESTING) {
+        v->nesting--;
+        return value_error(v->into, "it is nested too deep");
+    }
+    value_ref ref = show_operand(v, &part, depth);
+    v->nesting--;
+    return ref;
 }
 
 static value_ref show_composite(struct viewer *v, const struct operand *operand, unsigned depth) {
@@ -258,11 +276,13 @@ static value_ref show_composite(struct viewer *v, const struct operand *operand,
         return text_value(v, bytes, n, count, n < count);
     }
     if (v->evaluation->shape && v->evaluation->shape(v->module, plain, &shape)) {
+        if (shape.kind == SHAPE_PART || shape.kind == SHAPE_OPTIONAL)
+            return show_part(v, operand, &shape, depth);
         if (shape.kind == SHAPE_POINTER) {
             struct operand pointer = member_operand(
                 operand, &(struct member){.type = type_pointer_to(v->module, shape.element),
                                           .offset = shape.data});
-            return show(v, &pointer, depth);
+            return show_operand(v, &pointer, depth);
         }
         if (shape_elements(v->evaluation, operand, &shape, &address, &count) != EVAL_OK)
             return show_failed(v);
@@ -275,7 +295,9 @@ static value_ref show_composite(struct viewer *v, const struct operand *operand,
     if (plain->declaration && !plain->member_count)
         return value_error(v->into, "only declared in the debug info: its members are not known");
     if (depth > v->limits->depth || v->nesting > NESTING)
-        return cut_list(v, VALUE_OBJECT, plain->member_count);
+        return cut_list(v, VALUE_OBJECT, plain->member_count + !!plain->variant_count);
+    if (plain->variant_count)
+        return show_variant(v, operand, depth);
     if (!spend(v, plain->size))
         return cut_list(v, VALUE_OBJECT, plain->member_count);
     if (operand->in_memory)
@@ -327,7 +349,7 @@ static value_ref show_pointer(struct viewer *v, const struct operand *operand, u
     if (deep || opaque)
         return value_address(v->into, VALUE_PTR, address);
     struct operand inner = operand_in_memory(plain->target, address);
-    return show(v, &inner, depth + 1);
+    return show_operand(v, &inner, depth + 1);
 }
 
 static value_ref show_reference(struct viewer *v, const struct operand *operand, unsigned depth) {
@@ -338,7 +360,7 @@ static value_ref show_reference(struct viewer *v, const struct operand *operand,
     if (v->nesting > NESTING)
         return value_address(v->into, VALUE_PTR, (uint64_t)number.i);
     v->nesting++;
-    value_ref ref = show(v, &inner, depth);
+    value_ref ref = show_operand(v, &inner, depth);
     v->nesting--;
     return ref;
 }
@@ -368,7 +390,7 @@ static value_ref show_unknown(struct viewer *v, const struct operand *operand, u
     return value_error(v->into, "its type is not known");
 }
 
-static value_ref show(struct viewer *v, const struct operand *operand, unsigned depth) {
+value_ref show_operand(struct viewer *v, const struct operand *operand, unsigned depth) {
     static show_fn *const by_kind[] = {
         [TYPE_VOID] = show_unknown,        [TYPE_BOOL] = show_number,
         [TYPE_INT] = show_number,          [TYPE_CHAR] = show_number,
@@ -399,5 +421,5 @@ value_ref operand_show(struct evaluation *evaluation, const struct operand *oper
     if (as == SHOW_AS_ADDR && plain->kind != TYPE_POINTER)
         return operand->in_memory ? value_address(into, VALUE_PTR, operand->address)
                                   : value_error(into, "it is not in memory: it has no address");
-    return show(&viewer, operand, 0);
+    return show_operand(&viewer, operand, 0);
 }

@@ -55,6 +55,8 @@ value_ref show_number(struct viewer *v, const struct operand *operand, unsigned 
     const struct type *plain = type_plain(operand->type);
     struct number number;
     (void)depth;
+    if (!plain->size) /* Rust's () */
+        return value_new(v->into, VALUE_NULL);
     if (operand_number(v->evaluation, operand, &number) != EVAL_OK)
         return show_failed(v);
     if (number.is_float)

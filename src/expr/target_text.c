@@ -47,6 +47,9 @@ enum outcome text_terminated(struct evaluation *evaluation, uint64_t address, un
         size_t to_step = STRING_STEP - (address + have) % STRING_STEP;
         size_t step = to_step % width ? width : to_step;
         step = step > most - have ? most - have : step;
+        size_t known =
+            memory_known(evaluation->frame->memory, address + have, step) / width * width;
+        step = known ? known : step; /* it may end there */
         switch (memory_read(evaluation->frame->memory, address + have, bytes + have, step)) {
         case MEMORY_AGAIN:
             evaluation->again = true;

@@ -17,6 +17,9 @@ struct viewer {
 
 typedef value_ref show_fn(struct viewer *v, const struct operand *operand, unsigned depth);
 
+show_fn show_operand; /* of any type */
+show_fn show_variant; /* target_show_variant.c */
+
 /* The last failure as a value. While something is missing the tree is unfinished anyway. */
 value_ref show_failed(struct viewer *v);
 show_fn show_number, show_complex, show_enum; /* target_show_number.c */

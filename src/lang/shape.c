@@ -2,33 +2,81 @@
 
 #include <string.h>
 
-/* Where the parts of a library's type are: paths of members, dots between them. `name` is the
- * type's name up to its template arguments; "*" in front: any namespace. */
+/* Where the parts of a library's type are: paths of members, dots between them; "*" is the last
+ * base class. `name` is the type's name up to its template arguments. */
 struct row {
     const char *name;
     bool go;
     enum shape_kind kind;
     const char *data, *length, *capacity;
     bool end_pointer;
+    const char *element; /* the template parameter that says it; NULL: what `data` points to */
 };
 
+#define TEXT(type, bytes, count)                                                                   \
+    { .name = type, .kind = SHAPE_TEXT, .data = bytes, .length = count }
+#define LIST(type, first, count)                                                                   \
+    { .name = type, .kind = SHAPE_LIST, .data = first, .length = count }
+#define POINTER(type, target)                                                                      \
+    { .name = type, .kind = SHAPE_POINTER, .data = target }
 static const struct row rows[] = {
     /* libstdc++, with its inline namespace for the new ABI */
-    {"std::__cxx11::basic_string", false, SHAPE_TEXT, "_M_dataplus._M_p", "_M_string_length", NULL,
-     false},
-    {"std::basic_string_view", false, SHAPE_TEXT, "_M_str", "_M_len", NULL, false},
-    {"std::vector", false, SHAPE_LIST, "_M_impl._M_start", "_M_impl._M_finish",
-     "_M_impl._M_end_of_storage", true},
-    {"std::unique_ptr", false, SHAPE_POINTER, "_M_t._M_t._M_head_impl", NULL, NULL, false},
-    {"std::shared_ptr", false, SHAPE_POINTER, "_M_ptr", NULL, NULL, false},
-    /* Rust */
-    {"&str", false, SHAPE_TEXT, "data_ptr", "length", NULL, false},
-    {"alloc::string::String", false, SHAPE_TEXT, "vec.buf.inner.ptr.pointer.pointer", "vec.len",
-     NULL, false},
+    TEXT("std::__cxx11::basic_string", "_M_dataplus._M_p", "_M_string_length"),
+    TEXT("std::basic_string_view", "_M_str", "_M_len"),
+    {.name = "std::vector",
+     .kind = SHAPE_LIST,
+     .data = "_M_impl._M_start",
+     .length = "_M_impl._M_finish",
+     .capacity = "_M_impl._M_end_of_storage",
+     .end_pointer = true},
+    {.name = "std::array", .kind = SHAPE_PART, .data = "_M_elems"},
+    {.name = "std::optional",
+     .kind = SHAPE_OPTIONAL,
+     .data = "_M_payload._M_payload._M_value",
+     .length = "_M_payload._M_engaged"},
+    POINTER("std::unique_ptr", "_M_t._M_t.*.*._M_head_impl"), /* of a tuple's two heads the first */
+    POINTER("std::shared_ptr", "_M_ptr"),
+    /* Rust: the newest library first */
+    TEXT("&str", "data_ptr", "length"),
+    TEXT("&mut str", "data_ptr", "length"),
+    TEXT("alloc::boxed::Box<str", "data_ptr", "length"),
+    TEXT("alloc::string::String", "vec.buf.inner.ptr.pointer.pointer", "vec.len"),
+    TEXT("alloc::string::String", "vec.buf.ptr.pointer.pointer", "vec.len"),
+    LIST("&[", "data_ptr", "length"),
+    LIST("&mut [", "data_ptr", "length"),
+    LIST("alloc::boxed::Box<[", "data_ptr", "length"),
+    {.name = "alloc::vec::Vec",
+     .kind = SHAPE_LIST,
+     .data = "buf.inner.ptr.pointer.pointer",
+     .length = "len",
+     .capacity = "buf.inner.cap.__0",
+     .element = "T"},
+    {.name = "alloc::vec::Vec",
+     .kind = SHAPE_LIST,
+     .data = "buf.ptr.pointer.pointer",
+     .length = "len",
+     .element = "T"},
     /* Go: what the compiler calls every slice and string */
-    {"string", true, SHAPE_TEXT, "str", "len", NULL, false},
-    {"[]", true, SHAPE_LIST, "array", "len", "cap", false},
+    {.name = "string", .go = true, .kind = SHAPE_TEXT, .data = "str", .length = "len"},
+    {.name = "[]",
+     .go = true,
+     .kind = SHAPE_LIST,
+     .data = "array",
+     .length = "len",
+     .capacity = "cap"},
 };
+
+static int last_base(struct module *module, const struct type *type,
+                     const struct member *steps[static MEMBER_PATH]) {
+    type = type_complete(module, type_plain(type));
+    int found = 0;
+    for (size_t i = 0; i < type->member_count; i++)
+        if (type->members[i].base) {
+            steps[0] = &type->members[i];
+            found = 1;
+        }
+    return found;
+}
 
 /* Sums the offsets along a path. False: the type is another one of the same name. */
 static bool follow(struct module *module, const struct type *type, const char *path,
@@ -37,7 +85,8 @@ static bool follow(struct module *module, const struct type *type, const char *p
     *offset = 0;
     while (*path) {
         size_t n = strcspn(path, ".");
-        int count = type_member(module, type, path, n, steps);
+        int count = *path == '*' ? last_base(module, type, steps)
+                                 : type_member(module, type, path, n, steps);
         if (count <= 0)
             return false;
         for (int i = 0; i < count; i++) {
@@ -56,29 +105,55 @@ static bool is_named(const struct type *plain, const struct row *row) {
     size_t n = strlen(row->name);
     if (!plain->name || plain->unit_go != row->go || strncmp(plain->name, row->name, n))
         return false;
-    bool slice = !strcmp(row->name, "[]");
-    return slice || plain->name[n] == '\0' || plain->name[n] == '<';
+    bool begins = memchr(row->name, '[', n) || memchr(row->name, '<', n);
+    return begins || plain->name[n] == '\0' || plain->name[n] == '<';
+}
+
+/* The type that a template's parameter stands for. */
+static const struct type *argument(const struct type *plain, const char *name) {
+    struct die die, child;
+    const struct type *found = NULL;
+    if (!die_at(plain->place, &die))
+        return NULL;
+    if (die_child(die, &child)) {
+        do {
+            const char *own = die_tag(child) == DW_TAG_template_type_parameter && !found
+                                  ? die_string(child, DW_AT_name)
+                                  : NULL;
+            found = own && !strcmp(own, name) ? type_of_entry(child) : found;
+        } while (die_step(&child));
+    }
+    die_free(&die);
+    return found;
+}
+
+static bool fits(struct module *module, const struct type *plain, const struct row *row,
+                 struct shape *out) {
+    const struct type *data, *length, *capacity;
+    *out = (struct shape){.kind = row->kind, .end_pointer = row->end_pointer};
+    if (!follow(module, plain, row->data, &out->data, &data))
+        return false;
+    out->element = data;
+    if (row->kind == SHAPE_PART)
+        return true;
+    if (row->kind == SHAPE_OPTIONAL)
+        return follow(module, plain, row->length, &out->length, &length);
+    if (type_plain(data)->kind != TYPE_POINTER)
+        return false;
+    out->element = row->element ? argument(plain, row->element) : type_plain(data)->target;
+    if (row->kind == SHAPE_POINTER || !out->element)
+        return out->element;
+    if (!follow(module, plain, row->length, &out->length, &length))
+        return false;
+    out->capacity = out->length;
+    if (row->capacity && !follow(module, plain, row->capacity, &out->capacity, &capacity))
+        return false;
+    return row->kind != SHAPE_TEXT || type_plain(out->element)->size == 1;
 }
 
 bool lang_shape(struct module *module, const struct type *plain, struct shape *out) {
-    for (size_t i = 0; plain->name && i < sizeof rows / sizeof *rows; i++) {
-        const struct row *row = &rows[i];
-        const struct type *data, *length, *capacity;
-        if (!is_named(plain, row))
-            continue;
-        *out = (struct shape){.kind = row->kind, .end_pointer = row->end_pointer};
-        if (!follow(module, plain, row->data, &out->data, &data) ||
-            type_plain(data)->kind != TYPE_POINTER)
-            return false;
-        out->element = type_plain(data)->target;
-        if (row->kind == SHAPE_POINTER)
+    for (size_t i = 0; plain->name && i < sizeof rows / sizeof *rows; i++)
+        if (is_named(plain, &rows[i]) && fits(module, plain, &rows[i], out))
             return true;
-        if (!follow(module, plain, row->length, &out->length, &length))
-            return false;
-        out->capacity = out->length;
-        if (row->capacity && !follow(module, plain, row->capacity, &out->capacity, &capacity))
-            return false;
-        return row->kind != SHAPE_TEXT || type_plain(out->element)->size == 1;
-    }
     return false;
 }

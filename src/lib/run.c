@@ -2,6 +2,7 @@
 #include "lib/lib.h"
 
 #include "base/log.h"
+#include "lib/interrupt.h"
 #include "session/run_id.h"
 #include "sink/sink.h"
 #include "worker/link.h"
@@ -10,11 +11,14 @@
 #include <stdlib.h>
 
 #define STATUS_MS 500
+#define PATIENCE_MS 2000 /* for sinks' readers, when the run was interrupted */
 
 struct pick_run {
     uv_loop_t loop;
-    uv_signal_t interrupt, terminate;
+    uv_poll_t interrupt;
     uv_timer_t tick;
+    struct patience patience;
+    uint64_t interrupted_ns;
     struct job job;
     struct link *link;
     struct sink **sinks;
@@ -24,12 +28,15 @@ struct pick_run {
     void *ctx;
     char *worker;
     enum pick_mode mode;
-    bool require_hits, signals, wants_status, started, over;
+    bool require_hits, signals, has_signals, wants_status, started, over;
     unsigned interrupts;
     uint64_t hits;
     int code;
     struct error *error;
 };
+
+static int patience_left(void *ctx);
+static void stop_signals(pick_run *run);
 
 pick_run *pick_run_new(void) {
     pick_run *run = calloc(1, sizeof *run);
@@ -46,9 +53,8 @@ pick_run *pick_run_new(void) {
                 wrong);
     uv_loop_init(&run->loop);
     uv_timer_init(&run->loop, &run->tick);
-    uv_signal_init(&run->loop, &run->interrupt);
-    uv_signal_init(&run->loop, &run->terminate);
-    run->tick.data = run->interrupt.data = run->terminate.data = run;
+    run->tick.data = run->interrupt.data = run;
+    run->patience = (struct patience){.fd = -1, .left = patience_left, .ctx = run};
     return run;
 }
 
@@ -63,8 +69,7 @@ void pick_run_free(pick_run *run) {
         return;
     link_release(run->link);
     uv_close((uv_handle_t *)&run->tick, NULL);
-    uv_close((uv_handle_t *)&run->interrupt, NULL);
-    uv_close((uv_handle_t *)&run->terminate, NULL);
+    stop_signals(run);
     uv_run(&run->loop, UV_RUN_DEFAULT);
     uv_walk(&run->loop, close_handle, NULL);
     uv_loop_close(&run->loop);
@@ -88,8 +93,7 @@ static pick_error *set(char **place, const char *text) {
 pick_error *pick_run_recipe(pick_run *run, const char *name, const char *text, size_t len) {
     if (memchr(text, '\0', len))
         return public_error(error_new(ERROR_RECIPE, "%s: the recipe holds a NUL byte", name));
-    pick_error *error = set(&run->job.recipe_name, name);
-    return error ? error : set(&run->job.recipe, text);
+    return job_add_recipe(&run->job, name, text) ? NULL : public_error(error_no_memory());
 }
 
 pick_error *pick_run_params(pick_run *run, const pick_params *params) {
@@ -116,6 +120,10 @@ pick_error *pick_run_target(pick_run *run, const char *name, const char *uri) {
     target->name = strdup(name ? name : number);
     target->uri = strdup(uri);
     return NULL;
+}
+
+pick_error *pick_run_binary(pick_run *run, const char *path) {
+    return set(&run->job.binary, path);
 }
 
 pick_error *pick_run_targets_file(pick_run *run, const char *path) {
@@ -147,7 +155,7 @@ pick_error *pick_run_sink(pick_run *run, const char *spec) {
     struct sink **place = ARRAY_ADD(run->sinks, run->sink_count, run->sink_cap);
     if (!place)
         return public_error(error_no_memory());
-    struct error *error = sink_open(spec, place);
+    struct error *error = sink_open(spec, &run->patience, place);
     run->sink_count -= error != NULL;
     return public_error(error);
 }
@@ -222,7 +230,8 @@ static void sink_failed(pick_run *run, struct error *error) {
 static void on_event(void *owner, const struct buffer *event) {
     pick_run *run = owner;
     enum event_type type = event_head(event)->type;
-    run->hits += type == EVENT_HIT || type == EVENT_LOG || type == EVENT_EXIT;
+    run->hits +=
+        type == EVENT_HIT || type == EVENT_SIGNAL || type == EVENT_LOG || type == EVENT_EXIT;
     status_event(&run->status, event);
     status_hide(&run->status);
     for (size_t i = 0; i < run->sink_count; i++) {
@@ -244,16 +253,15 @@ static void on_over(void *owner, int code, struct error *error) {
         run->code = 6;
         run->error = error_new(ERROR_RUN, "nothing was hit, and --require-hits asks for a hit");
     }
-    uv_signal_stop(&run->interrupt);
-    uv_signal_stop(&run->terminate);
     uv_timer_stop(&run->tick);
     status_hide(&run->status);
     uv_stop(&run->loop);
 }
 
 /* The first ends the run; a worker that takes too long is left behind by the second. */
-static void on_signal(uv_signal_t *handle, int signal) {
-    pick_run *run = handle->data;
+static void on_signal(pick_run *run, int signal) {
+    if (run->over)
+        return;
     if (run->interrupts++) {
         link_release(run->link);
         run->link = NULL;
@@ -263,7 +271,48 @@ static void on_signal(uv_signal_t *handle, int signal) {
                           "order"));
         return;
     }
+    run->interrupted_ns = uv_hrtime();
     pick_run_stop(run, signal == SIGINT ? "interrupted" : "terminated");
+}
+
+static void take_signals(pick_run *run) {
+    for (int signal; (signal = interrupt_take());)
+        on_signal(run, signal);
+}
+
+static void on_interrupt(uv_poll_t *handle, int status, int events) {
+    (void)status, (void)events;
+    take_signals(handle->data);
+}
+
+/* A run goes on as slowly as its readers. Once it is interrupted, they have so long to take what
+ * there is: the targets are free meanwhile. */
+static int patience_left(void *ctx) {
+    pick_run *run = ctx;
+    take_signals(run);
+    if (run->interrupts != 1)
+        return run->interrupts ? 0 : -1;
+    uint64_t spent = (uv_hrtime() - run->interrupted_ns) / 1000000;
+    return spent < PATIENCE_MS ? (int)(PATIENCE_MS - spent) : 0;
+}
+
+static void start_signals(pick_run *run) {
+    run->patience.fd = interrupt_open();
+    run->has_signals = run->patience.fd >= 0;
+    signal(SIGPIPE, SIG_IGN);
+    if (!run->has_signals)
+        return;
+    uv_poll_init(&run->loop, &run->interrupt, run->patience.fd);
+    uv_poll_start(&run->interrupt, UV_READABLE, on_interrupt);
+}
+
+static void stop_signals(pick_run *run) {
+    if (!run->has_signals)
+        return;
+    uv_close((uv_handle_t *)&run->interrupt, NULL);
+    interrupt_close();
+    run->patience.fd = -1;
+    run->has_signals = false;
 }
 
 static void on_tick(uv_timer_t *timer) {
@@ -271,15 +320,26 @@ static void on_tick(uv_timer_t *timer) {
     status_show(&run->status, uv_hrtime());
 }
 
+static struct error *refuse_judging(const struct recipe *recipe) {
+    if (recipe->aggregate_mark.line)
+        return recipe_error(
+            recipe->source, recipe->aggregate_mark,
+            "\"aggregate\" is checked, but not yet computed by a run: leave it out");
+    if (recipe->expect_mark.line)
+        return recipe_error(recipe->source, recipe->expect_mark,
+                            "\"expect\" is checked, but not yet judged by a run: leave it out");
+    return NULL;
+}
+
 /* The recipe's own targets, where the command line names none; and what the recipe knows of those
  * that it names. */
 static struct error *choose_targets(pick_run *run) {
     struct recipe *recipe;
     struct job *job = &run->job;
-    if (!job->recipe)
+    if (!job->recipe_count)
         return NULL;
-    struct error *error = recipe_parse(job->recipe_name, job->recipe, strlen(job->recipe),
-                                       &job->params, NULL, &recipe);
+    struct error *error =
+        recipe_parse_all(job->recipes, job->recipe_count, &job->params, NULL, &recipe);
     if (error)
         return error;
     bool all = !job->target_count;
@@ -294,17 +354,14 @@ static struct error *choose_targets(pick_run *run) {
             continue;
         if (all)
             *to = (struct target){.name = strdup(from->name), .uri = strdup(from->uri)};
+        if (!to->binary && from->binary)
+            to->binary = strdup(from->binary);
         to->labels = from->labels;
         to->params = from->params;
         from->labels = from->params = (struct settings){0};
     }
-    if (!error && recipe->aggregate_mark.line && run->mode == PICK_RUN)
-        error =
-            recipe_error(recipe, recipe->aggregate_mark,
-                         "\"aggregate\" is checked, but not yet computed by a run: leave it out");
-    if (!error && recipe->expect_mark.line && run->mode == PICK_RUN)
-        error = recipe_error(recipe, recipe->expect_mark,
-                             "\"expect\" is checked, but not yet judged by a run: leave it out");
+    for (const struct recipe *r = recipe; r && !error && run->mode == PICK_RUN; r = r->joined)
+        error = refuse_judging(r);
     recipe_free(recipe);
     return error;
 }
@@ -314,8 +371,8 @@ static struct error *prepare(pick_run *run) {
     if (error)
         return error;
     if (!run->job.target_count)
-        return error_new(ERROR_USAGE,
-                         "no target: give one (dlv://HOST:PORT), or list it in the recipe");
+        return error_new(ERROR_USAGE, "no target: give one (dlv://HOST:PORT, gdb://HOST:PORT, "
+                                      "--pid PID, -- PROGRAM), or list it in the recipe");
     if (!run->worker)
         run->worker = link_find_worker();
     if (!run->worker)
@@ -339,11 +396,8 @@ pick_error *pick_run_start(pick_run *run) {
         run->over = true;
         return public_error(error);
     }
-    if (run->signals) {
-        uv_signal_start(&run->interrupt, on_signal, SIGINT);
-        uv_signal_start(&run->terminate, on_signal, SIGTERM);
-        signal(SIGPIPE, SIG_IGN);
-    }
+    if (run->signals)
+        start_signals(run);
     status_init(&run->status, run->wants_status);
     if (run->status.on)
         uv_timer_start(&run->tick, on_tick, STATUS_MS, STATUS_MS);

@@ -2,9 +2,12 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "loop/serial.h"
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WAITING_MAX (16u << 20) /* bytes that the kernel has not taken yet */
 #define READ_SIZE (64u << 10)
@@ -136,9 +139,22 @@ static void opened(struct stream *s) {
 
 static void connect_next(struct stream *s);
 
+/* A link that is dead while nobody speaks is noticed within a minute. */
+static void keep_alive(struct stream *s) {
+    static const struct { int option, value; } options[] = {{TCP_KEEPINTVL, 5}, {TCP_KEEPCNT, 4}};
+    int fd;
+    if (s->kind != STREAM_TCP || uv_tcp_keepalive(&s->in.tcp, 1, 30) ||
+        uv_fileno(&s->in.handle, &fd))
+        return;
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        setsockopt(fd, IPPROTO_TCP, options[i].option, &options[i].value, sizeof options[i].value);
+}
+
 static void on_connected(uv_connect_t *request, int code) {
     struct stream *s = request->data;
     s->connecting = false;
+    if (!code && !s->closed)
+        keep_alive(s);
     if (s->closed)
         free_if_idle(s);
     else if (!code)
@@ -302,6 +318,29 @@ static void open_command(struct stream *s, const struct stream_address *address)
     uv_timer_start(&s->later, on_command_started, 0, 0);
 }
 
+static void on_line_ready(uv_timer_t *timer) {
+    opened(timer->data);
+}
+
+/* A terminal's descriptor is a stream like a pipe's; uv_tty would be for people at one. */
+static void open_serial(struct stream *s, const struct stream_address *address) {
+    int fd;
+    struct error *error = serial_open(address->where, address->baud, &fd);
+    if (error) {
+        fail_later(s, error);
+        return;
+    }
+    init_pipe(s, &s->in.pipe);
+    s->has_in = true;
+    int code = uv_pipe_open(&s->in.pipe, fd);
+    if (code) {
+        close(fd);
+        fail_later(s, failure(s, "opening", code));
+        return;
+    }
+    uv_timer_start(&s->later, on_line_ready, 0, 0);
+}
+
 struct stream *stream_open(uv_loop_t *loop, const struct stream_address *address,
                            const struct stream_events *events, void *owner) {
     struct stream *s = calloc(1, sizeof *s);
@@ -321,6 +360,8 @@ struct stream *stream_open(uv_loop_t *loop, const struct stream_address *address
         open_tcp(s, address->where);
     else if (address->kind == STREAM_UNIX)
         open_unix(s, address->where);
+    else if (address->kind == STREAM_SERIAL)
+        open_serial(s, address);
     else
         open_command(s, address);
     return s;
@@ -414,4 +455,16 @@ void stream_close(struct stream *s) {
     if (!flush_first(s))
         close_handles(s);
     free_if_idle(s);
+}
+
+void stream_acknowledge(struct stream *s) {
+    int on = 1, fd;
+    if (s && s->kind == STREAM_TCP && s->open && !uv_fileno(&s->in.handle, &fd))
+        setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+bool stream_is_loopback(const char *where) {
+    char host[256], port[8];
+    return stream_split(where, host, sizeof host, port, sizeof port) &&
+           (!strncmp(host, "127.", 4) || !strcmp(host, "localhost") || !strcmp(host, "::1"));
 }

@@ -1,6 +1,6 @@
-/* A byte stream to a server: TCP, a unix socket, or the stdin and stdout of a command. Single
- * owner, on one libuv loop. Every open completes exactly once; callbacks never run inside of a
- * call. */
+/* A byte stream to a server: TCP, a unix socket, the stdin and stdout of a command, or a serial
+ * line. Single owner, on one libuv loop. Every open completes exactly once; callbacks never run
+ * inside of a call. */
 #pragma once
 
 #include "base/error.h"
@@ -21,12 +21,13 @@ struct stream_events {
 
 struct stream;
 
-enum stream_kind { STREAM_TCP, STREAM_UNIX, STREAM_COMMAND };
+enum stream_kind { STREAM_TCP, STREAM_UNIX, STREAM_COMMAND, STREAM_SERIAL };
 
 struct stream_address {
     enum stream_kind kind;
-    const char *where;       /* "host:port", "[::1]:port", a path, or a command for /bin/sh */
+    const char *where; /* "host:port", "[::1]:port", a path, a command for /bin/sh, a device */
     const char *const *argv; /* STREAM_COMMAND without a shell; then `where` is only for messages */
+    unsigned baud;           /* STREAM_SERIAL: 115200, ... */
 };
 
 /* Starts to open. The strings are only used during the call. NULL without memory. */
@@ -37,9 +38,16 @@ struct stream *stream_open(uv_loop_t *loop, const struct stream_address *address
  * `ended`. More than 16 MiB waiting counts as one. */
 void stream_write(struct stream *stream, const void *bytes, size_t n);
 
+/* Acknowledges what has come at once: a server that gathers small writes waits for that, and the
+ * kernel waits 40 ms where nothing is sent. To be said again after each read; for TCP alone. */
+void stream_acknowledge(struct stream *stream);
+
 /* Ends it and frees it once libuv lets go. No callback follows. A command gets its stdin closed and
  * is left to end by itself. NULL is fine. */
 void stream_close(struct stream *stream);
+
+/* Does "host:port" name this machine, by its loopback addresses? */
+bool stream_is_loopback(const char *where);
 
 /* Splits "host:port" or "[v6]:port". False if it is neither. `host` keeps no brackets. */
 bool stream_split(const char *where, char *host, size_t host_size, char *port, size_t port_size);

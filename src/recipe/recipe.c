@@ -156,8 +156,10 @@ struct error *recipe_parse(const char *name, const char *text, size_t len,
                      "a recipe is keys and values, beginning with \"recipe: 1\"");
     else if (recipe->root)
         read_all(&reader, recipe->root);
-    if (recipe->root) /* what was not read cannot be missing */
+    if (recipe->root && !(given && given->elsewhere)) /* what was not read cannot be missing */
         check_given(&reader);
+    for (size_t i = 0; i < recipe->probe_count; i++)
+        recipe->probes[i].source = recipe->source;
     if (recipe->judged.failed)
         source_no_memory(&source);
     struct error *error = source_finish(&source);
@@ -191,14 +193,15 @@ void recipe_free(struct recipe *recipe) {
     free(recipe->description);
     buffer_free(&recipe->judged);
     node_free(recipe->root);
+    recipe_free(recipe->joined);
     free(recipe);
 }
 
-struct error *recipe_error(const struct recipe *recipe, struct mark mark, const char *format, ...) {
+struct error *recipe_error(const char *source, struct mark mark, const char *format, ...) {
     char text[2048];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return error_new(ERROR_RECIPE, "%s:%u:%u: %s", recipe->source, mark.line, mark.column, text);
+    return error_new(ERROR_RECIPE, "%s:%u:%u: %s", source, mark.line, mark.column, text);
 }

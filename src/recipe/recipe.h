@@ -63,6 +63,7 @@ struct hit_cond {
 
 struct probe {
     char *name;
+    const char *source; /* the recipe's file, for messages */
     struct mark mark;
     enum trigger trigger;
     struct mark trigger_mark;
@@ -141,6 +142,7 @@ struct setting {
 struct settings {
     struct setting *list;
     size_t count, cap;
+    bool elsewhere; /* what this recipe does not declare is another's */
 };
 
 struct target {
@@ -164,6 +166,7 @@ struct recipe {
     struct mark aggregate_mark, expect_mark; /* line 0: not there */
     struct buffer judged; /* aggregate and expect as they were understood, a line each */
     struct node *root;
+    struct recipe *joined; /* by recipe_parse_all(): the next of those whose probes are here */
 };
 
 /* Parses `text`. `given` are parameters from the command line; those of `target`, if it is not
@@ -174,6 +177,16 @@ struct error *recipe_parse(const char *source, const char *text, size_t len,
                            struct recipe **out);
 void recipe_free(struct recipe *recipe);
 
+struct recipe_text {
+    char *name, *text;
+};
+
+/* One or more that run together: the probes of all, whose names must differ, what any of them
+ * withholds, and the tighter of each limit. `given` goes to those that declare it. `count` > 0. */
+struct error *recipe_parse_all(const struct recipe_text *texts, size_t count,
+                               const struct settings *given, const struct target *target,
+                               struct recipe **out);
+
 /* Appends what was understood, one probe a paragraph, expressions as they will be used. */
 void recipe_print(const struct recipe *recipe, struct buffer *out);
 
@@ -181,7 +194,7 @@ void recipe_print(const struct recipe *recipe, struct buffer *out);
 struct mark probe_key_mark(const struct probe *probe, const char *key);
 
 /* "FILE:LINE:COLUMN: message" for what turns out to be wrong later on, at a target. */
-struct error *recipe_error(const struct recipe *recipe, struct mark mark, const char *format, ...)
+struct error *recipe_error(const char *source, struct mark mark, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Appends the JSON Schema of a recipe. */

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 struct backend;
+struct note;
 
 enum want_kind {
     WANT_EXPR,
@@ -33,13 +34,14 @@ enum want_kind {
 struct want {
     enum want_kind kind;
     const char *expr; /* WANT_EXPR, in the target's language */
+    bool truth;       /* it is a condition: what the language takes for true or false */
     enum capture_as as;
     struct load load;
     unsigned frames; /* WANT_STACK */
     const char *pattern;
 };
 
-enum site_kind { SITE_CODE, SITE_RETURN, SITE_WATCH, SITE_PANIC };
+enum site_kind { SITE_CODE, SITE_RETURN, SITE_WATCH, SITE_PANIC, SITE_SIGNAL };
 
 /* One place that can be armed, serving all probes that sit there. Owned by the session. */
 struct site {
@@ -50,16 +52,26 @@ struct site {
     const char *watch; /* expression of SITE_WATCH */
     enum watch_access access;
     int64_t watch_goroutine;      /* in whose frame `watch` is resolved; 0 = globally */
+    const char *signal;           /* SITE_SIGNAL: "SIGSEGV" */
     const struct location *where; /* as the recipe says it, for messages; NULL for SITE_PANIC */
     const char *cond, *hit_cond;  /* to be decided by the server; NULL = none */
-    struct want *wants;           /* read ahead at each hit where the server can */
+    const char *filter; /* as `cond`, but a hit is judged here all the same; NULL = none */
+    bool filters;       /* the back end's: hits where `filter` is surely false may go unseen */
+    struct want *wants; /* read ahead at each hit where the server can */
     size_t want_count, want_cap;
+    bool stop_process; /* all threads are to stand while a hit is read, not only its own */
+    const char *when;  /* of the only probe there; it is judged at each hit. NULL = none */
+    bool reads_more;   /* registers or threads, beside `wants` */
+    bool may_pass;     /* nothing is decided by a hit that concerns the next one: `passed` is fit */
     bool identify_frame; /* hit->frame is needed (to pair a call with its return) */
 
+    /* Hits whose `cond` was false and that were told to nobody, and how long they have held the
+     * target. The session takes them: when it is told of hits, or of none (`passed`). */
+    uint64_t false_hits, false_ns;
+
     bool armed;
-    struct error *error;  /* why the last arm or disarm failed; the session takes it */
-    int64_t id;           /* the back end's */
-    uint64_t server_hits; /* as the server counts them */
+    struct error *error; /* why the last arm or disarm failed; the session takes it */
+    int64_t id;          /* the back end's */
 };
 
 /* A place in the code. Strings are owned. */
@@ -75,6 +87,7 @@ struct query {
     const struct location *location;
     bool returns; /* the function's returns instead of its entry */
     bool own;     /* only the function's own entry, no inlined copies */
+    bool first;   /* its first instruction, before the prologue: where argN are */
     /* the answer */
     struct place *places;
     size_t count, cap;
@@ -90,6 +103,11 @@ struct hit {
     unsigned line;
     int64_t frame; /* identifies the frame on its stack, also after the stack has moved */
     bool has_frame;
+    uint64_t seen_ns;        /* uv_hrtime() of a hit that has passed; else the stop's is meant */
+    const char *thread_name; /* NULL: not known */
+    const char *signal;      /* which one it was; NULL: none */
+    uint64_t fault;          /* the address that a memory fault is about */
+    bool has_fault;
     const char *condition_error; /* the server could not decide the condition; its words */
 };
 
@@ -100,6 +118,7 @@ enum stop_reason {
     STOP_PANIC,     /* the target is about to die of a panic or fatal error; one hit */
     STOP_STRANGER,  /* somebody else's stop: never resume it */
     STOP_RESTARTED, /* the target is another process now: nothing is armed any more; one hit */
+    STOP_LOADED,    /* it has loaded code: locations may have more places now */
 };
 
 struct stop {
@@ -109,9 +128,10 @@ struct stop {
     int64_t pid;
     int exit_status; /* or the signal that ended it, with by_signal */
     bool by_signal;
-    const char *what; /* for people: which breakpoint, which panic; may be "" */
-    uint64_t seen_ns; /* uv_hrtime() when the reply was there */
-    bool halted_too;  /* a halt of ours is answered by this stop as well */
+    const char *what;   /* for people: which breakpoint, which panic; may be "" */
+    uint64_t seen_ns;   /* uv_hrtime() when the reply was there */
+    bool nobody_stands; /* the target runs on meanwhile: it is not paused */
+    uint64_t cost_ns;   /* of `passed`: what each hit has held the target for, as estimated */
 };
 
 struct target_info {
@@ -119,8 +139,10 @@ struct target_info {
     bool running;   /* now; else stopped */
     bool at_launch; /* stopped where the program begins, nothing of it has run */
     bool started;   /* we started the server, so its first stop is ours */
-    bool stays;     /* the target lives on when we disconnect */
-    bool core;      /* nothing will ever run */
+    bool parked; /* stopped by its server's attaching to it, and by nobody else: it was running */
+    bool quitting_kills;                     /* it may die if we disconnect while it is stopped */
+    bool stays;                              /* the target lives on when we disconnect */
+    bool core;                               /* nothing will ever run */
     const char *server, *version, *language; /* "Delve", "1.27.2", "go1.26" */
     const char *command;                     /* the target's command line, "" if unknown */
     const char *stopped_at; /* the name of the breakpoint where it is stopped; "" for none */
@@ -130,6 +152,15 @@ struct backend_events {
     void (*connected)(void *owner, const struct target_info *info, struct error *error);
     void (*flushed)(void *owner);
     void (*stopped)(void *owner, const struct stop *stop); /* `stop` is good until resume() */
+
+    /* Hits for which the target did not wait, of sites that may pass, oldest first. At any time
+     * between `flushed` of the arming and the `flushed` of the disarming, or `left`; the one
+     * callback that may come from inside of an operation. read() answers from what was collected,
+     * and never READ_AGAIN. Good during the call. Without hits: false_hits want to be looked at. */
+    void (*passed)(void *owner, const struct stop *hits);
+
+    /* So many more of the site's hits have passed, and nothing of them was kept. */
+    void (*lost_hits)(void *owner, const struct site *site, uint64_t count);
     void (*lost)(void *owner,
                  struct error *error);             /* at any time after `connected`; the last one */
     void (*left)(void *owner);                     /* completes leave(); the last one */
@@ -143,6 +174,7 @@ enum read_result {
 
 enum leave_how {
     LEAVE_QUIETLY, /* the target stays as it is now */
+    LEAVE_FREE,    /* it is stopped, and goes on without us: where caps->detaches says so */
     LEAVE_KILL,    /* end the server and the target that it launched */
 };
 
@@ -150,10 +182,12 @@ struct backend_setup {
     uv_loop_t *loop;
     const char *run; /* its id: part of the names of our breakpoints */
     const char *uri;
+    const char *binary;  /* the program's file, where the user has named it; or NULL */
     const char *relay;   /* the program that relays a started server's output */
     const char *output;  /* a file for it; NULL = stderr */
     unsigned timeout_ms; /* for the answer to one request */
     bool insecure;
+    struct note *note; /* backend/ptrace/note.h; NULL: nobody would read it */
     /* Tells where the server can be reached, as soon as it is known: for repair. */
     void (*reachable)(void *ctx, const char *uri);
     void *reachable_ctx;
@@ -161,16 +195,27 @@ struct backend_setup {
 
 struct backend_caps {
     const char *name;
-    unsigned triggers;             /* bit n: trigger n */
-    const char *why_not[TRIGGERS]; /* what to say about the others */
-    bool conditions;               /* `cond` and `hit_cond` are decided by the server */
+    unsigned triggers;               /* bit n: trigger n */
+    const char *why_not[TRIGGERS];   /* what to say about the others */
+    bool conditions, hit_conditions; /* `cond`, `hit_cond` are decided by the back end */
+    bool filters;                    /* of some sites, perhaps: site->filters says of which */
     bool registers, goroutines;
     bool abi;                /* expressions may use argN and $registers */
     bool modules;            /* places in libraries */
     bool hardware;           /* `hw`, and watches of reads alone */
     bool stops_all;          /* a hit stops the whole target */
     const char *watch_alone; /* why a watch must not share a run with code probes; NULL */
-    bool hides_false;        /* hits whose condition is false are not seen */
+    bool hides_false;        /* hits whose condition is false are not even counted */
+    bool measures;           /* we see a stop when it begins, and end it ourselves */
+    bool detaches;           /* leave() is for a stopped target, and lets it go on */
+};
+
+/* What was said on the wire. A hit should take one round trip beside its resume, and one more for
+ * each further level of pointers at a site's first. */
+struct backend_wire {
+    uint64_t requests, writes, round_trips;
+    uint64_t hit_stops,
+        hit_round_trips; /* stops at hits; round trips from those to their resumes */
 };
 
 /* An expression of the recipe at one place in the code. */
@@ -201,14 +246,18 @@ struct backend_ops {
     void (*disarm)(struct backend *backend, struct site *site);
     enum read_result (*read)(struct backend *backend, const struct hit *hit,
                              const struct want *want, struct buffer *into, value_ref *out);
+    /* Has all of it come with the stop? Then read() answers at once, and also right after resume(),
+     * before control goes back to the loop. NULL: never. */
+    bool (*came)(struct backend *backend, const struct hit *hit, const struct want *want);
     /* Answers that are still to come are dropped; what was queued to read stays unread. */
     void (*give_up)(struct backend *backend);
     void (*flush)(struct backend *backend);
 
     void (*resume)(struct backend *backend); /* stopped target; ends in `stopped` or `lost` */
-    void (*halt)(struct backend *backend);   /* running target; its stop says `halted_too` */
+    void (*halt)(struct backend *backend);   /* running target; any stop answers it */
 
-    void (*leave)(struct backend *backend, enum leave_how how); /* ends in `left` */
+    void (*wire)(struct backend *backend, struct backend_wire *out); /* may be NULL */
+    void (*leave)(struct backend *backend, enum leave_how how);      /* ends in `left` */
     void (*destroy)(struct backend *backend); /* at any time; no callback follows */
 };
 

@@ -15,7 +15,9 @@ void session_step_connecting(void *owner) {
     struct backend_setup setup = {.loop = s->loop,
                                   .run = s->run,
                                   .uri = s->uri,
+                                  .binary = s->binary,
                                   .relay = s->options.relay,
+                                  .note = s->options.note,
                                   .output = s->options.output,
                                   .timeout_ms = s->options.timeout_ms,
                                   .insecure = s->options.insecure,
@@ -78,8 +80,14 @@ static struct error *refuse_target(const struct session *s) {
             "%s: nothing in it will ever run (a file, or a core file): `check` and `list` "
             "can use it",
             s->uri);
-    if (!s->info.running && !s->info.at_launch && !s->info.started && !s->options.resume &&
-        s->options.mode == SESSION_RUN)
+    if (s->info.quitting_kills && s->options.mode != SESSION_RUN && !s->options.end_kills_target)
+        return error_new(ERROR_RUN,
+                         "%s has launched its target: where its server was started with --once, "
+                         "disconnecting kills it. `--binary FILE` tells what can be known without "
+                         "it; --end-kills-target takes the risk",
+                         s->uri);
+    if (!s->info.running && !s->info.parked && !s->info.at_launch && !s->info.started &&
+        !s->options.resume && s->options.mode == SESSION_RUN)
         return error_new(
             ERROR_RUN,
             "%s is stopped, and not at its launch: somebody is looking at it. Resume it "
@@ -96,10 +104,10 @@ static void accept_target(struct session *s) {
     struct error *error = s->options.mode == SESSION_REPAIR ? NULL : refuse_target(s);
     if (s->options.mode == SESSION_REPAIR && !s->info.running && *s->info.stopped_at)
         s->strange = !is_ours(s, s->info.stopped_at);
-    s->was_running = s->info.running;
+    s->was_running = s->info.running || s->info.parked;
     s->found_launch = s->info.at_launch;
     s->running = s->info.running;
-    s->pause.calibrating = s->was_running;
+    s->pause.calibrating = s->was_running && (s->ops->caps->hides_false || s->ops->caps->filters);
     if (error) {
         session_fail(s, error);
         go(s, S_LEAVING);

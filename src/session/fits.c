@@ -1,10 +1,10 @@
 /* A key that the chosen back end cannot honour is an error at its line, never ignored. */
 #include "session/session.h"
 
-static struct error *refuse(const struct recipe *recipe, const struct probe *probe, const char *key,
+static struct error *refuse(const struct probe *probe, const char *key,
                             const struct backend_caps *caps, const char *why) {
-    return recipe_error(recipe, probe_key_mark(probe, key), "probe \"%s\": %s: not with %s: %s",
-                        probe->name, key, caps->name, why);
+    return recipe_error(probe->source, probe_key_mark(probe, key),
+                        "probe \"%s\": %s: not with %s: %s", probe->name, key, caps->name, why);
 }
 
 static const char *find_register(const char *expr) {
@@ -12,45 +12,53 @@ static const char *find_register(const char *expr) {
     return dollar && (dollar == expr || dollar[-1] != '"') ? dollar : NULL;
 }
 
-/* `arg0` by ABI, `$rax`: for back ends that look at registers themselves. */
-static bool needs_abi(const char *expr) {
+static bool names_argument(const char *expr) {
     for (const char *p = expr; (p = strstr(p, "arg")); p += 3) {
         bool starts = p == expr || (!text_is_name((char[]){p[-1], 0}) && p[-1] != '.');
         size_t digits = strspn(p + 3, "0123456789");
         if (starts && digits && !text_is_name((char[]){p[3 + digits] ? p[3 + digits] : ' ', 0}))
             return true;
     }
-    return find_register(expr) != NULL;
+    return false;
 }
 
-static struct error *check_exprs(const struct recipe *recipe, const struct probe *probe,
-                                 const struct backend_caps *caps) {
+bool session_names_arguments(const struct probe *probe) {
+    bool names = probe->when && names_argument(probe->when);
+    for (size_t i = 0; i < probe->capture_count; i++)
+        names |= names_argument(probe->captures[i].expr);
+    return names;
+}
+
+/* `arg0` by ABI, `$rax`: for back ends that look at registers themselves. */
+static bool needs_abi(const char *expr) {
+    return names_argument(expr) || find_register(expr) != NULL;
+}
+
+static struct error *check_exprs(const struct probe *probe, const struct backend_caps *caps) {
     static const char why[] =
         "Delve names arguments and reads registers by itself: use the argument's "
         "name, or \"registers: true\"";
     if (caps->abi)
         return NULL;
     if (probe->when && needs_abi(probe->when))
-        return refuse(recipe, probe, "when", caps, why);
+        return refuse(probe, "when", caps, why);
     for (size_t i = 0; i < probe->capture_count; i++)
         if (needs_abi(probe->captures[i].expr))
-            return refuse(recipe, probe, "capture", caps, why);
+            return refuse(probe, "capture", caps, why);
     for (size_t i = 0; i < probe->return_count; i++)
         if (needs_abi(probe->at_return[i].expr))
-            return refuse(recipe, probe, "at_return", caps, why);
+            return refuse(probe, "at_return", caps, why);
     return NULL;
 }
 
-static struct error *check_place(const struct recipe *recipe, const struct probe *probe,
-                                 const struct backend_caps *caps) {
+static struct error *check_place(const struct probe *probe, const struct backend_caps *caps) {
     const char *key = trigger_names[probe->trigger];
     if (probe->at.module && !caps->modules)
-        return refuse(recipe, probe, key, caps, "a Go program is one module: leave \"module\" out");
+        return refuse(probe, key, caps, "a Go program is one module: leave \"module\" out");
     if (probe->at.hw && !caps->hardware)
-        return refuse(recipe, probe, key, caps,
-                      "Delve has hardware watchpoints only: leave \"hw\" out");
+        return refuse(probe, key, caps, "it has hardware watchpoints only: leave \"hw\" out");
     if (probe->trigger == TRIGGER_WATCH && probe->access == WATCH_READ && !caps->hardware)
-        return refuse(recipe, probe, key, caps,
+        return refuse(probe, key, caps,
                       "the processor cannot tell reads alone: say \"access: rw\"");
     return NULL;
 }
@@ -70,7 +78,7 @@ static struct error *check_watch(const struct recipe *recipe, const struct probe
         bool gone =
             watch->watch_from == (int)i && other->max_hits == 1 && other->trigger == TRIGGER_AT;
         if (is_code_probe(other) && !gone)
-            return refuse(recipe, watch, "watch", caps, caps->watch_alone);
+            return refuse(watch, "watch", caps, caps->watch_alone);
     }
     return NULL;
 }
@@ -81,17 +89,18 @@ struct error *session_fits(const struct recipe *recipe, const struct backend_cap
         const char *why = caps->why_not[probe->trigger];
         struct error *error = NULL;
         if (!(caps->triggers & (1u << probe->trigger)))
-            error =
-                refuse(recipe, probe, trigger_names[probe->trigger], caps, why ? why : "unknown");
+            error = refuse(probe, trigger_names[probe->trigger], caps, why ? why : "unknown");
         else if (probe->stop == STOP_THREAD && caps->stops_all)
-            error =
-                refuse(recipe, probe, "stop", caps, "its server always stops the whole process");
+            error = refuse(probe, "stop", caps, "its server always stops the whole process");
+        if (!error && (probe->goroutine || probe->goroutines) && !caps->goroutines)
+            error = refuse(probe, probe->goroutine ? "goroutine" : "goroutines", caps,
+                           "only Delve knows goroutines");
         if (!error)
-            error = check_place(recipe, probe, caps);
+            error = check_place(probe, caps);
         if (!error)
             error = check_watch(recipe, probe, caps);
         if (!error)
-            error = check_exprs(recipe, probe, caps);
+            error = check_exprs(probe, caps);
         if (error)
             return error;
     }

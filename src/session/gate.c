@@ -24,7 +24,10 @@ static bool after_is_open(struct probe_state *p, uint64_t now, uint64_t *next) {
 
 bool probe_wanted(struct session *s, struct probe_state *p, uint64_t now, uint64_t *next) {
     uint64_t until;
-    if (p->done || s->ending || s->congested || s->exited || s->strange)
+    /* A launched target waits for the sinks as it is: disarmed and armed again, it would hit once
+     * more where it stands. */
+    bool congested = s->congested && s->was_running;
+    if (p->done || s->ending || congested || s->exited || s->strange || s->info.core)
         return false;
     if (p->probe->after >= 0 && !after_is_open(p, now, next))
         return false;
@@ -64,29 +67,40 @@ bool spot_wanted(struct session *s, const struct spot *spot, uint64_t now, uint6
  * the run. Then the server decides a condition where it is the only probe's there; first, for a
  * target that must not suffer, it is evaluated here for a while, because what the server skips is
  * not seen. */
+static bool decides_alone(const struct spot *spot) {
+    const struct member *m = &spot->members[0];
+    return spot->member_count == 1 && m->role != ROLE_RETURN && m->probe->probe->after < 0;
+}
+
 static const char *cond_for(struct session *s, const struct spot *spot) {
     const struct member *m = &spot->members[0];
     if (s->ops->caps->conditions && spot->conds_checked < spot->member_count)
         return spot->members[spot->conds_checked].probe->probe->when;
-    bool alone = spot->member_count == 1 && m->role != ROLE_RETURN;
-    if (!s->ops->caps->conditions || !alone || m->probe->probe->after >= 0)
+    if (!s->ops->caps->conditions || !decides_alone(spot) || pause_calibrating(s))
         return NULL;
-    return pause_calibrating(s) ? NULL : m->probe->probe->when;
+    return m->probe->probe->when;
+}
+
+/* What may be left out by a server that can: nothing of it has to be right before the run. */
+static const char *filter_for(struct session *s, const struct spot *spot) {
+    bool may = s->ops->caps->filters && decides_alone(spot) && !pause_calibrating(s);
+    return may ? spot->members[0].probe->probe->when : NULL;
 }
 
 /* Only where nothing else disarms the probe: a server forgets its count with the breakpoint. */
 static const char *hit_cond_for(struct session *s, const struct spot *spot) {
     const struct probe *probe = spot->members[0].probe->probe;
     bool kept = !probe->every_ns && !probe->rate_hits && probe->after < 0 && !s->was_running;
-    if (!s->ops->caps->conditions || spot->member_count != 1 || !kept || !*probe->hit_cond.text ||
-        spot->members[0].role == ROLE_RETURN)
+    if (!s->ops->caps->hit_conditions || spot->member_count != 1 || !kept ||
+        !*probe->hit_cond.text || spot->members[0].role == ROLE_RETURN)
         return NULL;
     return probe->hit_cond.text;
 }
 
 static bool spot_differs(struct session *s, const struct spot *spot, uint64_t now, uint64_t *next) {
     bool wanted = spot_wanted(s, spot, now, next);
-    return wanted != spot->site.armed || (wanted && cond_for(s, spot) != spot->armed_cond);
+    return wanted != spot->site.armed || (wanted && (cond_for(s, spot) != spot->armed_cond ||
+                                                     filter_for(s, spot) != spot->armed_filter));
 }
 
 static bool timer_due(const struct probe_state *p, const struct session *s, uint64_t now,
@@ -148,24 +162,36 @@ static void pass_checked(struct spot *spot) {
         spot->conds_checked++;
 }
 
+/* Where other threads run meanwhile, a place that both have is never without a breakpoint: the new
+ * spot takes it over before the old one lets go. */
+static void disarm_stale(struct session *s) {
+    for (size_t i = 0; i < s->stale_count; i++)
+        if (s->stale[i]->site.armed)
+            s->ops->disarm(s->backend, &s->stale[i]->site);
+}
+
 void gate_arm(struct session *s, uint64_t now) {
     uint64_t ignored = NEVER;
+    if (s->ops->caps->stops_all)
+        disarm_stale(s);
     for (size_t i = 0; i < s->spot_count; i++) {
         struct spot *spot = s->spots[i];
         if (!spot_differs(s, spot, now, &ignored))
             continue;
         if (!spot_wanted(s, spot, now, &ignored)) {
             s->ops->disarm(s->backend, &spot->site);
-            spot->armed_cond = NULL;
+            spot->armed_cond = spot->armed_filter = NULL;
             continue;
         }
         spot->site.cond = spot->armed_cond = cond_for(s, spot);
         spot->site.hit_cond = hit_cond_for(s, spot);
+        spot->site.filter = spot->armed_filter = filter_for(s, spot);
         s->ops->arm(s->backend, &spot->site);
         if (spot->site.kind == SITE_WATCH)
             prime_watch(s, spot);
         spot->primed = false;
     }
+    disarm_stale(s);
     for (size_t i = 0; i < s->spot_count; i++) {
         struct spot *spot = s->spots[i];
         pass_checked(spot);
@@ -178,13 +204,13 @@ void gate_arm(struct session *s, uint64_t now) {
 
 /* A watch whose expression is out of scope, or a place that cannot be armed: the probe is told off;
  * what concerns the recipe's text gets its line. */
-static struct error *explain(struct session *s, struct spot *spot, struct error *why) {
+static struct error *explain(struct spot *spot, struct error *why) {
     size_t shown = spot->cond_shown < spot->member_count ? spot->cond_shown : 0;
     const struct probe *probe = spot->members[shown].probe->probe;
     bool about_condition = probe->when && spot->site.cond && spot->site.where;
     struct mark mark = about_condition ? probe->when_mark : probe->trigger_mark;
     struct error *error =
-        recipe_error(s->recipe, mark, "probe \"%s\": %s", probe->name, why->message);
+        recipe_error(probe->source, mark, "probe \"%s\": %s", probe->name, why->message);
     error_free(why);
     return error;
 }
@@ -195,6 +221,7 @@ struct error *gate_armed(struct session *s) {
         struct spot *spot = s->spots[i];
         struct error *why = spot->site.error;
         spot->site.error = NULL;
+        spot->members[0].probe->hidden |= spot->site.armed && spot->site.filters;
         if (!why && spot->site.kind == SITE_WATCH && spot->site.armed && !spot->primed) {
             prime_watch(s, spot);
             spot->primed = true;
@@ -206,7 +233,7 @@ struct error *gate_armed(struct session *s) {
         if (first)
             error_free(why);
         else
-            first = explain(s, spot, why);
+            first = explain(spot, why);
     }
     return first;
 }

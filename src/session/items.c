@@ -9,6 +9,10 @@
 
 #define TRIES_EXTRA 8 /* restarts of one stage: the depth of its deepest load, and these */
 
+uint64_t item_seen_ns(const struct session *s, const struct item *item) {
+    return item->hit->seen_ns ? item->hit->seen_ns : s->stop->seen_ns;
+}
+
 /* ---- the event ---- */
 
 static value_ref body_of(const struct buffer *event) {
@@ -23,6 +27,8 @@ static void put_place(struct session *s, struct buffer *event, const struct hit 
     char pc[24];
     value_ref body = body_of(event), thread = value_new(event, VALUE_OBJECT);
     value_set(event, thread, "id", value_int(event, hit->thread));
+    if (hit->thread_name && *hit->thread_name)
+        value_set_text(event, thread, "name", hit->thread_name);
     value_set(event, body, "pid", value_int(event, s->stop->pid));
     value_set(event, body, "thread", thread);
     value_ref location = value_new(event, VALUE_OBJECT);
@@ -32,6 +38,12 @@ static void put_place(struct session *s, struct buffer *event, const struct hit 
     snprintf(pc, sizeof pc, "0x%llx", (unsigned long long)hit->pc);
     value_set_text(event, location, "pc", pc);
     value_set(event, body, "location", location);
+    if (hit->signal)
+        value_set_text(event, body, "signal", hit->signal);
+    if (hit->has_fault) {
+        snprintf(pc, sizeof pc, "0x%llx", (unsigned long long)hit->fault);
+        value_set_text(event, body, "fault", pc);
+    }
 }
 
 static void put_goroutine(struct buffer *event, const struct hit *hit) {
@@ -42,70 +54,22 @@ static void put_goroutine(struct buffer *event, const struct hit *hit) {
     value_set(event, body_of(event), "goroutine", goroutine);
 }
 
-/* ---- names of our own language ---- */
-
-static struct expr_value text_value(const char *text) {
-    return (struct expr_value){.kind = EXPR_STRING, .text = text, .len = strlen(text)};
-}
-
-static struct expr_value time_value(const struct item *item, const char *key) {
-    value_ref ref = value_find(&item->event, body_of(&item->event), key);
-    struct expr_value value = expr_from_value(&item->event, ref);
-    value.unit = UNIT_TIME;
-    return value;
-}
-
-static struct expr_value inner(const struct item *item, const char *outer, const char *key) {
-    value_ref ref = value_find(&item->event, body_of(&item->event), outer);
-    return expr_from_value(&item->event, ref ? value_find(&item->event, ref, key) : 0);
-}
-
-static struct expr_value caller_of(const struct item *item) {
-    value_ref stack = value_find(&item->event, body_of(&item->event), "stack");
-    const struct value *list = value_get(&item->event, stack);
-    if (!list || list->len < 2)
-        return expr_failed("hit.caller needs \"stack: 2\" or more");
-    value_ref frame = value_get(&item->event, list->at)->next;
-    return expr_from_value(&item->event, value_find(&item->event, frame, "function"));
-}
-
-static struct expr_value lookup(void *ctx, const char *name) {
-    const struct item *item = ctx;
-    value_ref value = value_find(&item->event, values_of(&item->event), name);
-    if (value)
-        return expr_from_value(&item->event, value);
-    if (!strcmp(name, "elapsed") || !strcmp(name, "paused"))
-        return time_value(item, *name == 'e' ? "elapsed_ns" : "paused_ns");
-    if (!strcmp(name, "hit.function"))
-        return inner(item, "location", "function");
-    if (!strcmp(name, "hit.thread") || !strcmp(name, "hit.goroutine"))
-        return inner(item, name + 4, "id");
-    if (!strcmp(name, "hit.caller"))
-        return caller_of(item);
-    if (!strcmp(name, "hit.stack"))
-        return expr_from_value(&item->event,
-                               value_find(&item->event, body_of(&item->event), "stack"));
-    if (!strcmp(name, "hit.target"))
-        return text_value(item->probe->session->target);
-    if (!strcmp(name, "hit.time"))
-        return (struct expr_value){.kind = EXPR_INT, .i = event_head(&item->event)->time_ns};
-    return expr_failed("not captured");
-}
-
-static struct expr_env env_of(struct item *item) {
-    struct buffer *scratch = &item->probe->session->scratch;
-    buffer_clear(scratch);
-    return (struct expr_env){.in = &item->event, .lookup = lookup, .ctx = item, .scratch = scratch};
-}
-
 /* ---- stages ---- */
 
 enum progress { GO_ON, WAIT };
 
+/* What has passed was armed when it hit; only a limit of hits that is used up ends it. */
+static bool still_wanted(struct session *s, struct probe_state *p, uint64_t now) {
+    uint64_t ignored = NEVER;
+    const struct limit *hits = &s->recipe->limits.hits;
+    if (!s->passing)
+        return probe_wanted(s, p, now, &ignored);
+    return !p->done && (!hits->is || (double)s->hits < hits->is);
+}
+
 static enum progress stage_filter(struct session *s, struct item *item, uint64_t now) {
     struct probe_state *p = item->probe;
     const struct probe *probe = p->probe;
-    uint64_t ignored = NEVER;
     p->reached += item->role != ROLE_RETURN;
     item->stage = ITEM_DROPPED;
     if (item->role == ROLE_RETURN) {
@@ -113,14 +77,16 @@ static enum progress stage_filter(struct session *s, struct item *item, uint64_t
             item->stage = ITEM_CAPTURE;
         return GO_ON;
     }
-    if (!probe_wanted(s, p, now, &ignored))
+    if (!still_wanted(s, p, now)) {
+        p->rate_limited += !p->done && now < p->rate_closed_until;
         return GO_ON;
+    }
     if (probe->after_same == SAME_GOROUTINE && p->after_goroutine != item->hit->goroutine)
         return GO_ON;
     if (probe->after_same == SAME_THREAD && p->after_thread != item->hit->thread)
         return GO_ON;
-    bool decided = !probe->when || (item->spot && item->spot->armed_cond);
-    item->stage = decided && !item->hit->condition_error ? ITEM_COUNT : ITEM_WHEN;
+    bool on_server = item->spot && item->spot->armed_cond && !item->hit->condition_error;
+    item->stage = !probe->when || on_server ? ITEM_COUNT : ITEM_WHEN;
     return GO_ON;
 }
 
@@ -128,7 +94,7 @@ static void complain(struct session *s, struct probe_state *p, const char *why) 
     if (p->complained)
         return;
     p->complained = true;
-    report_error(s, p->probe->name, "error", "%s:%u:%u: probe \"%s\": when: %s", s->recipe->source,
+    report_error(s, p->probe->name, "error", "%s:%u:%u: probe \"%s\": when: %s", p->probe->source,
                  p->probe->when_mark.line, p->probe->when_mark.column, p->probe->name, why);
 }
 
@@ -271,8 +237,11 @@ static enum progress capture_panic(struct session *s, struct item *item, value_r
 
 static enum progress capture_entry(struct session *s, struct item *item) {
     struct probe_state *p = item->probe;
-    event_begin(&item->event, p->probe->log ? EVENT_LOG : EVENT_HIT, s->run, s->target,
-                p->probe->name, report_wall_ns(s->stop->seen_ns));
+    enum event_type type = p->probe->log                         ? EVENT_LOG
+                           : p->probe->trigger == TRIGGER_SIGNAL ? EVENT_SIGNAL
+                                                                 : EVENT_HIT;
+    event_begin(&item->event, type, s->run, s->target, p->probe->name,
+                report_wall_ns(item_seen_ns(s, item)));
     if (item->event.failed)
         return GO_ON;
     put_place(s, &item->event, item->hit);
@@ -304,10 +273,10 @@ static enum progress capture_return(struct session *s, struct item *item) {
                                           p->probe->return_count, values_of(&item->event));
     if (progress == WAIT)
         return WAIT;
-    uint64_t elapsed = s->stop->seen_ns - call->entered_ns;
+    uint64_t elapsed = item_seen_ns(s, item) - call->entered_ns;
     uint64_t paused = s->pause.total_ns - call->paused_ns;
     value_ref body = body_of(&item->event);
-    event_head(&item->event)->time_ns = report_wall_ns(s->stop->seen_ns);
+    event_head(&item->event)->time_ns = report_wall_ns(item_seen_ns(s, item));
     value_set(&item->event, body, "elapsed_ns", value_uint(&item->event, elapsed));
     value_set(&item->event, body, "paused_ns",
               value_uint(&item->event, paused < elapsed ? paused : elapsed));
@@ -315,22 +284,53 @@ static enum progress capture_return(struct session *s, struct item *item) {
     return GO_ON;
 }
 
+/* Nothing is decided by the values, and all of them have come: the target need not wait while the
+ * event is built. */
+static bool can_wait(struct session *s, const struct item *item) {
+    const struct probe_state *p = item->probe;
+    const struct probe *probe = p->probe;
+    bool plain = item->role == ROLE_HIT && item->spot && !probe->keep && !probe->args &&
+                 !probe->locals && !probe->registers && !probe->goroutines && !probe->thread &&
+                 probe->trigger != TRIGGER_WATCH;
+    if (!plain || !s->ops->came)
+        return false;
+    for (size_t i = 0; i < probe->capture_count; i++)
+        if (!s->ops->came(s->backend, item->hit, &p->captures[i]))
+            return false;
+    return (!probe->stack || s->ops->came(s->backend, item->hit, &p->stack)) &&
+           (!probe->goroutine || s->ops->came(s->backend, item->hit, &p->goroutine));
+}
+
+static bool is_too_large(struct session *s, struct item *item) {
+    if (!item->event.failed)
+        return false;
+    report_error(s, item->probe->probe->name, "error",
+                 "a hit's values are larger than %u MiB: bound them with \"load\"",
+                 EVENT_MAX >> 20);
+    item->probe->lost++;
+    item->stage = ITEM_DROPPED;
+    return true;
+}
+
+void item_mark_cut(struct item *item) {
+    if (item->cut && !value_find(&item->event, body_of(&item->event), "cut"))
+        value_set(&item->event, body_of(&item->event), "cut", value_bool(&item->event, true));
+}
+
 static enum progress stage_capture(struct session *s, struct item *item) {
-    enum progress progress =
-        item->role == ROLE_RETURN ? capture_return(s, item) : capture_entry(s, item);
-    if (progress == WAIT || item->stage == ITEM_DROPPED)
-        return progress;
-    if (item->event.failed) {
-        report_error(s, item->probe->probe->name, "error",
-                     "a hit's values are larger than %u MiB: bound them with \"load\"",
-                     EVENT_MAX >> 20);
-        item->probe->lost++;
-        item->stage = ITEM_DROPPED;
+    if (can_wait(s, item)) {
+        item->late = true;
+        item->stage = ITEM_KEEP;
         return GO_ON;
     }
+    enum progress progress =
+        item->role == ROLE_RETURN ? capture_return(s, item) : capture_entry(s, item);
+    if (progress == WAIT || item->stage == ITEM_DROPPED || is_too_large(s, item))
+        return progress;
     if (item->role == ROLE_ENTRY) {
         event_head(&item->event)->hit = item->hit_number;
-        if (call_enter(item->probe, item, s->stop->seen_ns))
+        item_mark_cut(item);
+        if (call_enter(item->probe, item, item_seen_ns(s, item)))
             item->event = BUFFER_INIT(EVENT_MAX); /* it is the call's now */
         item->stage = ITEM_DROPPED;
         return GO_ON;
@@ -346,41 +346,13 @@ static void remember_watch(struct item *item) {
     p->old_value = fresh ? value_copy(&p->old, &item->event, fresh) : 0;
 }
 
-static void put_message(struct item *item) {
-    struct buffer text = BUFFER_INIT(64 << 10);
-    struct expr_env env = env_of(item);
-    expr_template_render(item->probe->probe->log, &env, &text);
-    value_set(&item->event, body_of(&item->event), "message",
-              value_string(&item->event, text.data ? text.data : "", text.len));
-    buffer_free(&text);
-}
-
-/* A condition that cannot be decided keeps the event, and says so: nothing is dropped in silence.
- */
-static bool kept(struct item *item) {
-    if (!item->probe->probe->keep)
-        return true;
-    struct expr_env env = env_of(item);
-    struct expr_value verdict = expr_eval(item->probe->probe->keep, &env);
-    if (verdict.kind == EXPR_BOOL)
-        return verdict.b;
-    const char *why = verdict.kind == EXPR_FAILED ? verdict.text : "it is neither true nor false";
-    value_ref error = value_error(&item->event, "%s", why);
-    value_set(&item->event, body_of(&item->event), "keep", error);
-    return true;
-}
-
 static enum progress stage_keep(struct session *s, struct item *item) {
     const struct probe *probe = item->probe->probe;
     if (probe->trigger == TRIGGER_WATCH)
         remember_watch(item);
     item->stage = ITEM_DROPPED;
-    if (!kept(item))
+    if (!item_kept(item))
         return GO_ON;
-    if (probe->log) { /* else when the target runs again */
-        redact_event(s, item);
-        put_message(item);
-    }
     item->stage = ITEM_DONE;
     item->emit = !probe->emit_none;
     s->hits++;
@@ -396,6 +368,17 @@ static enum progress stage_keep(struct session *s, struct item *item) {
     if (!s->hooks->count_hit(s->ctx))
         s->hooks->end_run(s->ctx, "limit run_hits");
     return GO_ON;
+}
+
+bool item_finish(struct session *s, struct item *item) {
+    if (item->late)
+        capture_entry(s, item);
+    if (item->late && is_too_large(s, item))
+        return false;
+    redact_event(s, item);
+    if (item->probe->probe->log)
+        item_message(item);
+    return true;
 }
 
 static enum progress run_item(struct session *s, struct item *item, uint64_t now) {
@@ -465,7 +448,14 @@ void items_collect(struct session *s, const struct stop *stop, uint64_t now) {
     }
     if (stop->reason == STOP_PANIC)
         collect_panic(s, stop);
-    collect_timers(s, stop, now);
+    if (!s->passing)
+        collect_timers(s, stop, now);
+}
+
+void items_lost(struct session *s) {
+    for (size_t i = 0; i < s->item_count; i++)
+        s->items[i].probe->lost +=
+            s->items[i].stage == ITEM_CAPTURE && s->items[i].role != ROLE_RETURN;
 }
 
 void items_clear(struct session *s) {

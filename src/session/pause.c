@@ -2,6 +2,7 @@
  * see: what it adds to each stop is calibrated from how long a halt takes. */
 #include "session/state.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #define BUDGET_WINDOW_NS 1e9 /* a second's worth of budget may be used at once */
@@ -10,7 +11,8 @@
 #define CALIBRATION_NS 1e9   /* or for this long */
 
 static bool has_budget(const struct session *s) {
-    return s->was_running || s->recipe->limits.pause_budget.set;
+    const struct limit *limit = &s->recipe->limits.pause_budget;
+    return limit->is < 1 && (s->was_running || limit->set);
 }
 
 bool pause_calibrating(const struct session *s) {
@@ -53,14 +55,17 @@ static void calibrate(struct pause *p, uint64_t halt_ns) {
     p->server_ns = halt_ns < most ? halt_ns : most;
 }
 
-void pause_began(struct session *s, uint64_t seen_ns) {
+void pause_began(struct session *s, const struct stop *stop) {
     struct pause *p = &s->pause;
-    p->seen_ns = seen_ns;
-    if (p->halt_sent_ns && seen_ns > p->halt_sent_ns)
+    uint64_t seen_ns = stop->seen_ns;
+    p->seen_ns = stop->nobody_stands ? 0 : seen_ns;
+    if (!s->ops->caps->measures && p->halt_sent_ns && seen_ns > p->halt_sent_ns)
         calibrate(p, seen_ns - p->halt_sent_ns);
     p->halt_sent_ns = 0;
+    p->cost_ns = p->server_ns;
     if (p->run_since) {
         uint64_t ran = seen_ns - p->run_since;
+        p->cost_ns = ran < p->cost_ns ? ran : p->cost_ns; /* it all lies between the two */
         p->calibrated_ns += p->calibrating ? ran : 0;
         p->balance_ns -= hidden_cost(s, ran);
     }
@@ -69,7 +74,7 @@ void pause_began(struct session *s, uint64_t seen_ns) {
 }
 
 const char *pause_kind(const struct session *s) {
-    return s->pause.server_ns ? "estimated" : "lower_bound";
+    return s->ops->caps->measures ? "measured" : s->pause.server_ns ? "estimated" : "lower_bound";
 }
 
 bool pause_throttled(struct session *s, uint64_t now, uint64_t *until) {
@@ -98,21 +103,30 @@ static const char *tripping_probe(const struct session *s) {
     return s->item_count ? s->items[0].probe->probe->name : NULL;
 }
 
+/* Told when the target runs again, with the whole figure. */
 static void check_single(struct session *s, uint64_t pause) {
     const struct limit *limit = &s->recipe->limits.max_pause;
-    char is[16], was[16];
     bool cut = false;
     for (size_t i = 0; i < s->item_count; i++)
         cut |= s->items[i].cut;
     if (!s->item_count || (!cut && (double)pause <= limit->is))
         return;
-    report_trip(s, tripping_probe(s), "max_pause", text_duration(is, (uint64_t)limit->is),
-                text_duration(was, pause), action_words[limit->action]);
+    s->pause.tripped = true;
     if (limit->action == DO_THROTTLE) {
         s->pause.throttled = true;
         s->pause.throttled_until = uv_hrtime() + pause * 20;
     }
     carry_out(s, limit, "max_pause");
+}
+
+void pause_tell(struct session *s, uint64_t pause) {
+    char is[16], was[16];
+    if (!s->pause.tripped)
+        return;
+    s->pause.tripped = false;
+    const struct limit *limit = &s->recipe->limits.max_pause;
+    report_trip(s, tripping_probe(s), "max_pause", text_duration(is, (uint64_t)limit->is),
+                text_duration(was, pause), action_words[limit->action], 0);
 }
 
 static void check_budget(struct session *s, uint64_t now) {
@@ -129,15 +143,16 @@ static void check_budget(struct session *s, uint64_t now) {
         p->throttled = true;
         p->throttled_until = now + wait;
     }
-    report_trip(s, tripping_probe(s), "pause_budget", is, was, action_words[limit->action]);
+    report_trip(s, tripping_probe(s), "pause_budget", is, was, action_words[limit->action], 0);
     carry_out(s, limit, "pause_budget");
 }
 
 /* The checks come before the resume: what they disarm is disarmed in this stop, not in one more. */
 void pause_check(struct session *s, uint64_t now) {
     struct pause *p = &s->pause;
-    uint64_t pause = now - p->seen_ns + p->server_ns;
+    uint64_t pause = p->seen_ns ? now - p->seen_ns + p->cost_ns : 0;
     earn(s, now);
+    pause_take_false(s);
     p->balance_ns -= (double)(pause - p->charged_ns);
     p->charged_ns = pause;
     if (s->ending)
@@ -149,12 +164,46 @@ void pause_check(struct session *s, uint64_t now) {
 uint64_t pause_ended(struct session *s, uint64_t now) {
     struct pause *p = &s->pause;
     /* A target found stopped has not been paused by us. */
-    uint64_t pause = p->seen_ns ? now - p->seen_ns + p->server_ns : 0;
+    uint64_t pause = p->seen_ns ? now - p->seen_ns + p->cost_ns : 0;
+    uint64_t held = p->seen_ns ? now - p->seen_ns : 0;
     p->stops += p->seen_ns != 0;
-    p->held_ns += p->seen_ns ? now - p->seen_ns : 0;
+    p->held_ns += held;
+    LOG(LOG_SESSION, 1, "%s: held for %" PRIu64 " ns", s->target, held);
     p->balance_ns -= (double)(pause - p->charged_ns);
     p->charged_ns = p->seen_ns = 0;
     p->total_ns += pause;
     p->run_since = now;
     return pause;
+}
+
+static uint64_t take_false(struct spot *spot) {
+    uint64_t ns = spot->site.false_ns;
+    for (size_t i = 0; i < spot->member_count; i++)
+        spot->members[i].probe->reached += spot->site.false_hits;
+    spot->site.false_hits = spot->site.false_ns = 0;
+    return ns;
+}
+
+void pause_take_false(struct session *s) {
+    struct pause *p = &s->pause;
+    uint64_t ns = 0;
+    for (size_t i = 0; i < s->spot_count; i++) {
+        p->stops += s->spots[i]->site.false_hits;
+        ns += take_false(s->spots[i]);
+    }
+    p->balance_ns -= (double)ns;
+    p->total_ns += ns;
+    p->held_ns += ns;
+}
+
+void pause_passed(struct session *s, const struct stop *hits) {
+    struct pause *p = &s->pause;
+    uint64_t cost = hits->cost_ns * hits->count;
+    earn(s, uv_hrtime());
+    pause_take_false(s);
+    p->stops += hits->count;
+    p->balance_ns -= (double)cost;
+    p->total_ns += cost;
+    if (!s->ending)
+        check_budget(s, uv_hrtime());
 }

@@ -45,13 +45,15 @@ void report_error(struct session *s, const char *probe, const char *severity, co
 }
 
 void report_trip(struct session *s, const char *probe, const char *limit, const char *is,
-                 const char *was, const char *does) {
+                 const char *was, const char *does, uint64_t lasted_ns) {
     struct buffer *event = report_begin(s, EVENT_TRIP, probe);
     value_ref body = body_of(event);
     value_set_text(event, body, "limit", limit);
     value_set_text(event, body, "is", is);
     value_set_text(event, body, "was", was);
     value_set_text(event, body, "do", does);
+    if (lasted_ns)
+        value_set(event, body, "lasted_ns", value_uint(event, lasted_ns));
     report_send(s, event);
 }
 
@@ -111,7 +113,8 @@ static value_ref describe_probe(struct session *s, const struct probe_state *p,
     unsigned copies = s->queries ? s->queries[2 * p->index].inlined_copies : 0;
     if (copies)
         value_set(event, object, "inlined_copies_left_out", value_int(event, copies));
-    value_set_text(event, object, "stop", s->ops->caps->stops_all ? "process" : "thread");
+    value_set_text(event, object, "stop",
+                   s->ops->caps->stops_all || probe_stops_process(probe) ? "process" : "thread");
     return object;
 }
 
@@ -160,21 +163,16 @@ void report_exit(struct session *s, const struct stop *stop) {
 void report_items(struct session *s, uint64_t pause_ns) {
     for (size_t i = 0; i < s->item_count; i++) {
         struct item *item = &s->items[i];
-        if (item->stage != ITEM_DONE)
+        if (!item->emit || !item_finish(s, item))
             continue;
-        item->probe->emitted += item->emit;
-        if (!item->emit)
-            continue;
+        item->probe->emitted++;
         struct buffer *event = &item->event;
-        if (!item->probe->probe->log)
-            redact_event(s, item);
         event_head(event)->seq = ++s->seq;
         if (!event_head(event)->hit)
             event_head(event)->hit = item->hit_number;
         value_set(event, body_of(event), "pause_ns", value_uint(event, pause_ns));
         value_set_text(event, body_of(event), "pause", pause_kind(s));
-        if (item->cut)
-            value_set(event, body_of(event), "cut", value_bool(event, true));
+        item_mark_cut(item);
         report_send(s, event);
     }
 }
@@ -215,7 +213,29 @@ static value_ref account(const struct session *s, const struct probe_state *p,
     return object;
 }
 
+static void put_wire(struct session *s, struct buffer *event) {
+    struct backend_wire wire;
+    if (!s->backend || !s->ops->wire)
+        return;
+    s->ops->wire(s->backend, &wire);
+    value_ref object = value_new(event, VALUE_OBJECT);
+    const struct {
+        const char *key;
+        uint64_t n;
+    } counts[] = {{"requests", wire.requests},
+                  {"writes", wire.writes},
+                  {"round_trips", wire.round_trips},
+                  {"hit_stops", wire.hit_stops},
+                  {"hit_round_trips", wire.hit_round_trips}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        value_set(event, object, counts[i].key, value_uint(event, counts[i].n));
+    value_set(event, body_of(event), "wire", object);
+}
+
 void report_end(struct session *s) {
+    pause_take_false(s);
+    for (size_t i = 0; i < s->spot_count; i++)
+        s->spots[i]->members[0].probe->hidden |= s->spots[i]->site.filters;
     struct buffer *event = report_begin(s, EVENT_END, NULL);
     value_ref body = body_of(event), probes = value_new(event, VALUE_LIST);
     uint64_t lasted = s->armed_at_ns ? s->end_ns - s->armed_at_ns : 0;
@@ -232,6 +252,7 @@ void report_end(struct session *s) {
     value_set_text(event, body, "pause", pause_kind(s));
     value_set(event, body, "stops", value_uint(event, s->pause.stops));
     value_set(event, body, "held_ns", value_uint(event, s->pause.held_ns));
+    put_wire(s, event);
     for (size_t i = 0; i < s->probe_count; i++)
         value_append(event, probes, account(s, &s->probes[i], event));
     value_set(event, body, "probes", probes);

@@ -57,10 +57,20 @@ static void first_timers(struct session *s, uint64_t now) {
             s->probes[i].timer_next = now + s->probes[i].probe->timer_ns;
 }
 
+/* The recipe was right for what ran before. */
+static struct error *unfit(struct error *error) {
+    struct error *run = error_new(ERROR_RUN, "the recipe does not fit what the target runs now: %s",
+                                  error->message);
+    error_free(error);
+    return run;
+}
+
 static void on_resolved(struct session *s) {
     struct error *error = spots_build(s);
     if (!error && s->ops->judge)
         error = typed_check(s);
+    if (error && s->restarted && error->class == ERROR_RECIPE)
+        error = unfit(error);
     s->resolved = true;
     first_timers(s, uv_hrtime());
     if (error)
@@ -86,6 +96,7 @@ static void tell_armed(struct session *s) {
 
 static void on_armed(struct session *s) {
     struct error *error = gate_armed(s);
+    spots_drop_stale(s);
     uint64_t next;
     if (error && s->armed_told) { /* a watch out of scope, or somebody's breakpoint in the way */
         report_error(s, NULL, "warning", "%s", error->message);
@@ -101,6 +112,10 @@ static void on_armed(struct session *s) {
     }
     if (!s->ending && !s->armed_told)
         tell_armed(s);
+    if (s->reloaded && !s->ending) {
+        s->reloaded = false;
+        report_armed(s); /* once more: there are new places */
+    }
     if (s->strange && !s->ending) {
         go(s, S_STRANGE);
         return;
@@ -138,9 +153,14 @@ static void step_resuming(void *owner) {
         return;
     }
     uint64_t pause = pause_ended(s, uv_hrtime());
-    s->ops->resume(s->backend);
+    s->let_go = s->ending && s->ops->caps->detaches;
+    if (s->let_go)
+        s->ops->leave(s->backend, LEAVE_FREE);
+    else
+        s->ops->resume(s->backend);
     s->running = true;
     s->halting = false;
+    pause_tell(s, pause);
     report_items(s, pause);
     items_clear(s);
     s->stop = NULL;
@@ -211,10 +231,15 @@ static void on_flushed(void *owner) {
 
 /* ---- the end ---- */
 
-/* A target that was launched by the server that we started, and is gone: its server goes too. */
+/* A server that we started goes with a target that is gone, that never ran, or that nothing will
+ * run. */
 static void step_leaving(void *owner) {
     struct session *s = owner;
-    bool kill = s->info.started && (s->exited || s->options.kill_launched);
+    if (s->let_go)
+        return;
+    bool looked_only = s->options.mode == SESSION_CHECK || s->options.mode == SESSION_LIST;
+    bool kill =
+        s->info.started && (s->exited || s->options.kill_launched || s->info.core || looked_only);
     uv_timer_stop(&s->wake);
     uv_timer_stop(&s->cut);
     s->ops->leave(s->backend, kill ? LEAVE_KILL : LEAVE_QUIETLY);
@@ -243,6 +268,8 @@ const struct backend_events session_backend_events = {
     .connected = session_on_connected,
     .flushed = on_flushed,
     .stopped = session_on_stopped,
+    .passed = session_on_passed,
+    .lost_hits = session_on_lost_hits,
     .lost = on_lost,
     .left = on_left,
     .notice = on_notice,
@@ -263,6 +290,7 @@ static void step_over(void *owner) {
     uv_timer_stop(&s->wake);
     uv_timer_stop(&s->cut);
     report_items(s, 0);
+    items_lost(s);
     items_clear(s);
     report_end(s);
     if (s->backend)
@@ -278,12 +306,13 @@ static const struct fsm_state states[] = {
     [S_WAITING] = {"waiting", session_step_waiting, TO(CONNECTING) | TO(OVER)},
     [S_CONNECTING] = {"connecting", session_step_connecting,
                       TO(WAITING) | TO(HALTING) | TO(RESOLVING) | ENDS},
-    [S_HALTING] = {"halting", step_halting, TO(RESOLVING) | TO(EVALUATING) | ENDS},
+    [S_HALTING] = {"halting", step_halting, TO(RESOLVING) | TO(EVALUATING) | TO(ARMING) | ENDS},
     [S_RESOLVING] = {"resolving", step_resolving, TO(ARMING) | TO(LISTING) | ENDS},
-    [S_ARMING] = {"arming", step_arming, TO(ARMING) | TO(RESUMING) | TO(STRANGE) | ENDS},
+    [S_ARMING] = {"arming", step_arming,
+                  TO(ARMING) | TO(RESUMING) | TO(STRANGE) | TO(RESOLVING) | ENDS},
     [S_RESUMING] = {"resuming", step_resuming, TO(RUNNING) | TO(RESUMING) | TO(ARMING) | ENDS},
     [S_RUNNING] = {"running", step_running,
-                   TO(RUNNING) | TO(HALTING) | TO(EVALUATING) | TO(RESOLVING) | ENDS},
+                   TO(RUNNING) | TO(HALTING) | TO(EVALUATING) | TO(RESOLVING) | TO(ARMING) | ENDS},
     [S_EVALUATING] = {"evaluating", session_step_evaluating,
                       TO(FETCHING) | TO(ARMING) | TO(RESUMING) | ENDS},
     [S_FETCHING] = {"fetching", session_step_fetching, TO(EVALUATING) | ENDS},
@@ -298,6 +327,10 @@ static const struct fsm_state states[] = {
 void session_end(struct session *s, const char *reason) {
     if (s->over)
         return;
+    bool reached = state_of(s) != S_WAITING && state_of(s) != S_CONNECTING;
+    if (!reached && !s->ending && !strcmp(reason, "duration"))
+        session_fail(s, error_new(ERROR_RUN,
+                                  "%s was not reached before the run's duration was over", s->uri));
     session_stop_for(s, OUTCOME_FINE, reason);
     switch (state_of(s)) {
     case S_WAITING:
@@ -324,12 +357,14 @@ void session_end(struct session *s, const char *reason) {
 void session_congest(struct session *s, bool congested) {
     if (s->congested == congested || s->over)
         return;
+    uint64_t now = uv_hrtime();
+    s->congested_at = congested ? now : s->congested_at;
     s->congested = congested;
     if (s->armed_told)
         report_trip(s, NULL, "queue", "8MiB", congested ? "full" : "drained",
-                    !congested       ? "arm again"
-                    : s->was_running ? "disarm"
-                                     : "wait");
+                    s->was_running ? (congested ? "disarm" : "arm again")
+                                   : (congested ? "wait" : "go on"),
+                    congested ? 0 : now - s->congested_at);
     if (state_of(s) == S_RUNNING)
         go(s, S_RUNNING);
     else if (state_of(s) == S_RESUMING && !congested)
@@ -344,8 +379,9 @@ static void init_timer(struct session *s, uv_timer_t *timer) {
 }
 
 struct error *session_new(uv_loop_t *loop, const char *run, const char *target, const char *uri,
-                          const struct recipe *recipe, const struct session_options *options,
-                          const struct session_hooks *hooks, void *ctx, struct session **out) {
+                          const char *binary, const struct recipe *recipe,
+                          const struct session_options *options, const struct session_hooks *hooks,
+                          void *ctx, struct session **out) {
     const char *why;
     const struct backend_ops *ops = backend_find(uri, &why);
     if (!ops)
@@ -357,6 +393,7 @@ struct error *session_new(uv_loop_t *loop, const char *run, const char *target, 
     s->run = strdup(run);
     s->target = strdup(target);
     s->uri = strdup(uri);
+    s->binary = binary ? strdup(binary) : NULL;
     s->recipe = recipe;
     s->options = *options;
     s->hooks = hooks;
@@ -415,6 +452,7 @@ void session_free(struct session *s) {
     free(s->run);
     free(s->target);
     free(s->uri);
+    free(s->binary);
     uv_close((uv_handle_t *)&s->retry, on_timer_closed);
     uv_close((uv_handle_t *)&s->wake, on_timer_closed);
     uv_close((uv_handle_t *)&s->cut, on_timer_closed);

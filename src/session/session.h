@@ -21,6 +21,7 @@ struct session_options {
     unsigned connect_ms; /* how long to try to connect */
     unsigned timeout_ms; /* for one answer */
     const char *relay, *output;
+    struct note *note; /* for main, should we die */
     const char *list_what, *list_pattern;
 };
 
@@ -45,8 +46,9 @@ struct session_hooks {
 /* `recipe` must outlive the session (NULL for SESSION_LIST and SESSION_REPAIR); strings are copied.
  */
 struct error *session_new(uv_loop_t *loop, const char *run, const char *target, const char *uri,
-                          const struct recipe *recipe, const struct session_options *options,
-                          const struct session_hooks *hooks, void *ctx, struct session **out);
+                          const char *binary, const struct recipe *recipe,
+                          const struct session_options *options, const struct session_hooks *hooks,
+                          void *ctx, struct session **out);
 void session_start(struct session *session);
 
 /* Ends it in good order; `over` follows. May be called at any time, also twice. */
@@ -61,4 +63,5 @@ void session_free(struct session *session);
 
 /* Does every key of the recipe have a meaning for this back end? The first that has not is an
  * ERROR_RECIPE at its line. */
+bool session_names_arguments(const struct probe *probe); /* arg0, arg1, ... by the ABI */
 struct error *session_fits(const struct recipe *recipe, const struct backend_caps *caps);

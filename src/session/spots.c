@@ -23,9 +23,9 @@ static void init_probe(struct probe_state *p, const struct probe *probe) {
     static const struct load one = {.string = 256, .items = 8, .depth = 1, .bytes = 256};
     p->probe = probe;
     p->when = want_of(WANT_EXPR, probe->when, &one);
+    p->when.truth = true;
     p->args = want_of(WANT_ARGS, NULL, &probe->load);
     p->locals = want_of(WANT_LOCALS, NULL, &probe->load);
-    p->results = want_of(WANT_RESULTS, NULL, &probe->load);
     p->stack = want_of(WANT_STACK, NULL, &probe->load);
     p->stack.frames = probe->stack;
     p->registers = want_of(WANT_REGISTERS, NULL, &probe->load);
@@ -105,7 +105,8 @@ void spots_ask(struct session *s) {
         if (!has_place(probe))
             continue;
         entry->location = returns->location = &probe->at;
-        entry->own = probe->trigger == TRIGGER_CALL;
+        entry->first = session_names_arguments(probe);
+        entry->own = probe->trigger == TRIGGER_CALL || entry->first; /* a copy gets no arguments */
         returns->returns = true;
         if (probe->trigger != TRIGGER_RETURN_OF)
             s->ops->resolve(s->backend, entry);
@@ -166,6 +167,7 @@ static struct spot *new_spot(struct session *s, enum site_kind kind, const struc
     }
     *place = spot;
     spot->site.kind = kind;
+    spot->site.may_pass = kind == SITE_CODE || kind == SITE_RETURN;
     spot->site.where = where;
     snprintf(spot->site.name, sizeof spot->site.name, "pg%sn%zu", s->run, s->spot_count);
     return spot;
@@ -239,10 +241,36 @@ static void add_entry_wants(struct site *site, struct probe_state *p) {
             add_want(site, extras[i].want);
 }
 
-static void add_wants(struct spot *spot, struct member *member) {
+/* Several values that belong together, taken once in a while: they should be of one moment. */
+bool probe_stops_process(const struct probe *probe) {
+    bool gauge = probe->every_ns && probe->capture_count > 1;
+    return probe->stop == STOP_PROCESS || (probe->stop == STOP_DEFAULT && gauge);
+}
+
+static bool is_waited_for(const struct session *s, const struct probe_state *p) {
+    for (size_t i = 0; i < s->probe_count; i++)
+        if (s->probes[i].probe->after == (int)p->index ||
+            s->probes[i].probe->watch_from == (int)p->index)
+            return true;
+    return false;
+}
+
+/* Does a hit decide nothing that concerns the target, or the next hit? */
+static bool decides_nothing(const struct session *s, const struct member *member) {
+    const struct probe *probe = member->probe->probe;
+    return member->role == ROLE_HIT && probe->then == DO_NOTHING && !probe->max_hits &&
+           !probe->every_ns && !probe->rate_hits && probe->after < 0 &&
+           !is_waited_for(s, member->probe);
+}
+
+static void add_wants(struct session *s, struct spot *spot, struct member *member) {
     struct probe_state *p = member->probe;
     struct site *site = &spot->site;
+    site->may_pass &= decides_nothing(s, member) && (!p->probe->when || spot->member_count == 1);
+    site->when = spot->member_count == 1 ? p->probe->when : NULL;
+    site->reads_more |= p->probe->registers || p->probe->thread || p->probe->goroutines;
     site->identify_frame |= member->role != ROLE_HIT;
+    site->stop_process |= probe_stops_process(p->probe);
     if (spot->site.kind == SITE_WATCH)
         add_want(site, &p->watched);
     if (member->role == ROLE_RETURN)
@@ -261,6 +289,12 @@ static struct spot *single_spot(struct session *s, struct probe_state *p, enum s
     return spot;
 }
 
+static void add_signal(struct session *s, struct probe_state *p) {
+    struct spot *spot = single_spot(s, p, SITE_SIGNAL);
+    if (spot)
+        spot->site.signal = p->probe->signal;
+}
+
 static void add_watch(struct session *s, struct probe_state *p) {
     struct spot *spot = single_spot(s, p, SITE_WATCH);
     if (!spot)
@@ -270,13 +304,13 @@ static void add_watch(struct session *s, struct probe_state *p) {
 }
 
 /* A location that did not resolve is an error at its line. */
-static struct error *refused(struct session *s, const struct probe *probe, struct query *query) {
+static struct error *refused(const struct probe *probe, struct query *query) {
     struct error *why = query->error;
     if (!why)
         return NULL;
     query->error = NULL;
     struct error *error =
-        recipe_error(s->recipe, probe->at.mark, "probe \"%s\": %s", probe->name, why->message);
+        recipe_error(probe->source, probe->at.mark, "probe \"%s\": %s", probe->name, why->message);
     error->class = why->class;
     error_free(why);
     return error;
@@ -285,9 +319,9 @@ static struct error *refused(struct session *s, const struct probe *probe, struc
 static struct error *wish_for(struct session *s, struct probe_state *p, struct wishes *wishes) {
     struct query *entry = &s->queries[2 * p->index], *returns = entry + 1;
     enum trigger trigger = p->probe->trigger;
-    struct error *error = refused(s, p->probe, entry);
+    struct error *error = refused(p->probe, entry);
     if (!error)
-        error = refused(s, p->probe, returns);
+        error = refused(p->probe, returns);
     if (error)
         return error;
     wish_all(wishes, entry, (struct member){p, trigger == TRIGGER_CALL ? ROLE_ENTRY : ROLE_HIT});
@@ -296,13 +330,59 @@ static struct error *wish_for(struct session *s, struct probe_state *p, struct w
         add_watch(s, p);
     if (trigger == TRIGGER_PANIC)
         single_spot(s, p, SITE_PANIC);
+    if (trigger == TRIGGER_SIGNAL)
+        add_signal(s, p);
     return NULL;
+}
+
+/* ---- once more, when code was loaded or unloaded ---- */
+
+static bool is_same(const struct spot *a, const struct spot *b) {
+    return a->site.kind == b->site.kind && a->site.where == b->site.where &&
+           a->site.address_count == b->site.address_count && a->member_count == b->member_count &&
+           (!a->site.address_count || !memcmp(a->site.addresses, b->site.addresses,
+                                              a->site.address_count * sizeof *a->site.addresses)) &&
+           !memcmp(a->members, b->members, a->member_count * sizeof *a->members);
+}
+
+static void free_spot(struct spot *spot) {
+    error_free(spot->site.error);
+    free(spot->site.addresses);
+    free(spot->site.wants);
+    free(spot->members);
+    free(spot);
+}
+
+/* What is as it was stays armed as it is. */
+static void keep_or_leave(struct session *s, struct spot *old) {
+    for (size_t i = 0; i < s->spot_count; i++) {
+        if (s->spots[i] == old || !is_same(s->spots[i], old))
+            continue;
+        free_spot(s->spots[i]);
+        s->spots[i] = old;
+        return;
+    }
+    struct spot **place =
+        old->site.armed ? ARRAY_ADD(s->stale, s->stale_count, s->stale_cap) : NULL;
+    if (place)
+        *place = old;
+    else
+        free_spot(old);
+}
+
+void spots_drop_stale(struct session *s) {
+    while (s->stale_count)
+        free_spot(s->stale[--s->stale_count]);
 }
 
 struct error *spots_build(struct session *s) {
     struct wishes wishes = {0};
     struct error *error = NULL;
-    spots_free(s);
+    struct spot **old = s->spots;
+    size_t old_count = s->spot_count;
+    pause_take_false(s);
+    s->spots = NULL;
+    s->spot_count = s->spot_cap = 0;
     for (size_t i = 0; i < s->probe_count && !error; i++)
         error = wish_for(s, &s->probes[i], &wishes);
     if (!error && !group(s, &wishes))
@@ -310,18 +390,19 @@ struct error *spots_build(struct session *s) {
     free(wishes.list);
     for (size_t i = 0; i < s->spot_count; i++)
         for (size_t k = 0; k < s->spots[i]->member_count; k++)
-            add_wants(s->spots[i], &s->spots[i]->members[k]);
+            add_wants(s, s->spots[i], &s->spots[i]->members[k]);
+    for (size_t i = 0; i < old_count; i++)
+        keep_or_leave(s, old[i]);
+    free(old);
     return error;
 }
 
 void spots_free(struct session *s) {
-    for (size_t i = 0; i < s->spot_count; i++) {
-        struct spot *spot = s->spots[i];
-        error_free(spot->site.error);
-        free(spot->site.addresses);
-        free(spot->site.wants);
-        free(spot->members);
-        free(spot);
-    }
-    s->spot_count = 0;
+    pause_take_false(s);
+    spots_drop_stale(s);
+    free(s->stale);
+    s->stale = NULL;
+    s->stale_cap = 0;
+    while (s->spot_count)
+        free_spot(s->spots[--s->spot_count]);
 }

@@ -6,6 +6,7 @@
  *   spots.c    from the recipe's locations to what can be armed
  *   gate.c     what should be armed now, and when that changes
  *   items.c    a hit goes through its probe's filters and captures
+ *   names.c    `keep` and `log` over what was captured
  *   calls.c    entries waiting for their returns
  *   pause.c    what the target suffers, and the limits on it
  *   report.c   events
@@ -57,7 +58,7 @@ struct probe_state {
     const struct probe *probe;
     struct session *session;
     size_t index;
-    struct want when, args, locals, results, stack, registers, goroutine, goroutines, thread;
+    struct want when, args, locals, stack, registers, goroutine, goroutines, thread;
     struct want *captures, *at_return;
     struct want watched, panic;
     char **types; /* of captures, then of at_return; NULL where the back end does not tell */
@@ -93,7 +94,7 @@ struct spot {
     bool primed;                      /* a watch: the value before the first change was read */
     size_t conds_checked, cond_shown; /* members whose condition the server has accepted */
     const char *armed_cond;           /* with what the server has it now */
-    uint64_t address_hash;
+    const char *armed_filter;
 };
 
 /* A probe's hit on its way. */
@@ -116,6 +117,7 @@ struct item {
     unsigned tries;
     struct buffer event;
     bool emit, cut;
+    bool late; /* its event is built by item_finish() */
     uint64_t hit_number;
 };
 
@@ -124,12 +126,14 @@ struct pause {
     uint64_t total_ns;       /* all pauses of the target so far, as estimated */
     uint64_t stops, held_ns; /* how many, and what we held of them: from reply to resume */
     uint64_t server_ns;      /* what a stop costs on the server's side; 0 = not known */
+    uint64_t cost_ns;        /* ... and what the current one can have cost at most */
     uint64_t halt_sent_ns;
     uint64_t charged_ns; /* what pause_check() has taken off for the current stop */
     double balance_ns;   /* of the pause budget */
     uint64_t balance_at_ns;
     uint64_t throttled_until;
     bool throttled;
+    bool tripped;                       /* max_pause, in the current stop */
     uint64_t run_since;                 /* the target runs since; 0 = stopped */
     uint64_t false_seen, calibrated_ns; /* conditions evaluated here, for their rate */
     bool calibrating;
@@ -139,7 +143,7 @@ struct pause {
 struct session {
     struct fsm fsm;
     uv_loop_t *loop;
-    char *run, *target, *uri;
+    char *run, *target, *uri, *binary;
     const struct recipe *recipe;
     struct session_options options;
     const struct session_hooks *hooks;
@@ -156,16 +160,23 @@ struct session {
     struct query *queries; /* two a probe: its place, its returns */
     struct spot **spots;
     size_t spot_count, spot_cap;
+    struct spot **stale; /* armed, of places that are none any more: to be disarmed */
+    size_t stale_count, stale_cap;
     bool resolved, armed_told, was_running, found_launch;
+    bool reloaded;  /* code was loaded: places are looked up anew, and that is not told yet */
+    bool restarted; /* the target is another process, or program, than the recipe was tried on */
+    bool let_go;    /* the back end was told to leave, with the target going on */
 
     const struct stop *stop;
     bool running, halting, exited, strange;
+    bool passing; /* `stop` is of hits that the target did not wait for */
     struct item *items;
     size_t item_count, item_cap;
 
     struct pause pause;
     uint64_t seq, hits, armed_at_ns, end_ns;
     bool ending, congested;
+    uint64_t congested_at;
     char *end_reason;
     enum session_outcome outcome;
     struct error *failure;
@@ -176,7 +187,9 @@ struct session {
 /* spots.c */
 void spots_ask(struct session *s);            /* queues the questions */
 struct error *spots_build(struct session *s); /* from their answers */
+void spots_drop_stale(struct session *s);     /* they were disarmed */
 void spots_free(struct session *s);
+bool probe_stops_process(const struct probe *probe); /* where the back end leaves a choice */
 void probes_init(struct session *s);
 void probes_free(struct session *s);
 
@@ -197,9 +210,17 @@ void gate_opened(struct session *s, struct probe_state *by, const struct hit *hi
 
 /* items.c */
 void items_collect(struct session *s, const struct stop *stop, uint64_t now);
-bool items_run(struct session *s, uint64_t now); /* false: something was queued to be read */
-void items_cut(struct session *s);               /* no more reading */
+uint64_t item_seen_ns(const struct session *s, const struct item *item);
+bool items_run(struct session *s, uint64_t now);        /* false: something was queued to be read */
+void items_cut(struct session *s);                      /* no more reading */
+bool item_finish(struct session *s, struct item *item); /* resumed: its event; false: dropped */
 void items_clear(struct session *s);
+void items_lost(struct session *s);    /* the target has gone: hits that were not read to the end */
+void item_mark_cut(struct item *item); /* its event, where max_pause was over */
+
+/* names.c */
+bool item_kept(struct item *item);
+void item_message(struct item *item); /* redacted before */
 
 /* calls.c */
 bool call_enter(struct probe_state *p, const struct item *item, uint64_t now);
@@ -207,10 +228,13 @@ int call_find(struct probe_state *p, const struct hit *hit);
 void call_leave(struct probe_state *p, size_t index);
 
 /* pause.c */
-void pause_began(struct session *s, uint64_t seen_ns);
+void pause_began(struct session *s, const struct stop *stop);
 void pause_check(struct session *s, uint64_t now);     /* before the resume: limits, trips */
 uint64_t pause_ended(struct session *s, uint64_t now); /* resumed: this pause, as estimated */
+void pause_tell(struct session *s, uint64_t pause);    /* max_pause, if that has tripped */
 const char *pause_kind(const struct session *s);
+void pause_passed(struct session *s, const struct stop *hits);
+void pause_take_false(struct session *s); /* what the back end has decided by itself */
 bool pause_throttled(struct session *s, uint64_t now, uint64_t *until);
 bool pause_calibrating(const struct session *s);
 
@@ -221,8 +245,9 @@ void report_armed(struct session *s);
 void report_exit(struct session *s, const struct stop *stop);
 void report_error(struct session *s, const char *probe, const char *severity, const char *format,
                   ...) __attribute__((format(printf, 4, 5)));
+/* lasted_ns: of a trip that is over, how long it lasted; else 0. */
 void report_trip(struct session *s, const char *probe, const char *limit, const char *is,
-                 const char *was, const char *does);
+                 const char *was, const char *does, uint64_t lasted_ns);
 void report_items(struct session *s, uint64_t pause_ns);
 void report_end(struct session *s);
 void report_list(struct session *s, value_ref list, const struct buffer *in);
@@ -255,3 +280,5 @@ void session_step_evaluating(void *session);
 void session_step_fetching(void *session);
 void session_step_strange(void *session);
 void session_on_stopped(void *session, const struct stop *stop);
+void session_on_passed(void *session, const struct stop *hits);
+void session_on_lost_hits(void *session, const struct site *site, uint64_t count);

@@ -10,8 +10,9 @@ struct typing {
     struct error *error;
 };
 
-static void tell(struct typing *typing, struct mark mark, const char *text) {
-    struct error *error = recipe_error(typing->s->recipe, mark, "%s", text);
+static void tell(struct typing *typing, const struct probe *probe, struct mark mark,
+                 const char *text) {
+    struct error *error = recipe_error(probe->source, mark, "%s", text);
     buffer_printf(&typing->wrong, "%s%s", typing->wrong.len ? "\n" : "", error->message);
     error_free(error);
 }
@@ -24,7 +25,7 @@ static void tell_at(struct typing *typing, const struct probe_state *p, struct m
     if (!strchr(expr, '\n'))
         buffer_printf(&text, "\n    %s\n    %*s", expr, (int)column + 1, "^");
     if (text.data)
-        tell(typing, mark, text.data);
+        tell(typing, p->probe, mark, text.data);
     buffer_free(&text);
 }
 
@@ -74,7 +75,9 @@ static void type_everywhere(struct typing *typing, struct probe_state *p, struct
             fine = type_one(typing, p, mark, what, expr, query->places[i].addresses[k],
                             query->returns);
         }
-    if (!any && !p->probe->at.module)
+    bool placed =
+        query->location != NULL; /* its module is not loaded yet, where it has no places */
+    if (!any && !placed)
         type_one(typing, p, mark, what, expr, 0, false);
 }
 

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,11 +32,39 @@ static struct error *give_up(struct output *output, int code) {
                      code == ENOSPC || code == EDQUOT ? space : "");
 }
 
+static int ms_left(const struct patience *patience) {
+    return patience ? patience->left(patience->ctx) : -1;
+}
+
+/* Not in the write: there nothing but its reader ends the wait. */
+static struct error *wait_for_reader(struct output *output) {
+    const struct patience *patience = output->patience;
+    struct pollfd fds[] = {{output->fd, POLLOUT, 0}, {patience ? patience->fd : -1, POLLIN, 0}};
+    while (poll(fds, 2, 0) <= 0 || !fds[0].revents) {
+        int ms = ms_left(patience);
+        if (!ms)
+            return error_new(ERROR_RUN,
+                             "writing to %s: the reader takes nothing; events from here "
+                             "on are lost",
+                             output->name);
+        poll(fds, 2, ms);
+    }
+    return NULL;
+}
+
+/* What a pipe that is ready takes without blocking. */
+static size_t piece(const struct output *output, size_t left) {
+    return output->whole < 0 && left > PIPE_BUF ? PIPE_BUF : left;
+}
+
 struct error *output_write(struct output *output, const char *bytes, size_t n) {
     size_t done = 0;
     while (done < n) {
-        ssize_t taken = write(output->fd, bytes + done, n - done);
-        if (taken < 0 && errno == EINTR)
+        struct error *stuck = output->whole < 0 ? wait_for_reader(output) : NULL;
+        if (stuck)
+            return stuck;
+        ssize_t taken = write(output->fd, bytes + done, piece(output, n - done));
+        if (taken < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (taken < 0)
             return give_up(output, errno);

@@ -43,7 +43,7 @@ static struct error *choose(const char *spec, const struct sink_kind **kind, con
     return NULL;
 }
 
-struct error *sink_open(const char *spec, struct sink **out) {
+struct error *sink_open(const char *spec, const struct patience *patience, struct sink **out) {
     const struct sink_kind *kind;
     const char *path;
     struct error *error = choose(spec, &kind, &path);
@@ -53,6 +53,7 @@ struct error *sink_open(const char *spec, struct sink **out) {
     sink->kind = kind;
     sink->text = BUFFER_INIT(128 << 20);
     error = output_open(&sink->output, path);
+    sink->output.patience = patience;
     if (error) {
         sink->output.owned = false;
         error_free(sink_close(sink));

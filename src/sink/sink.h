@@ -28,8 +28,8 @@ struct sink {
     unsigned probe_width;
 };
 
-/* `spec` is "-", a file, or KIND:PATH. */
-struct error *sink_open(const char *spec, struct sink **out);
+/* `spec` is "-", a file, or KIND:PATH. `patience` must outlive the sink. */
+struct error *sink_open(const char *spec, const struct patience *patience, struct sink **out);
 
 /* Writes one event, whole. The first failure is returned; afterwards the sink takes no more. */
 struct error *sink_event(struct sink *sink, const struct buffer *event);

@@ -21,7 +21,7 @@ void status_event(struct status *status, const struct buffer *event) {
     const struct value *probes = value_get(event, value_find(event, head->body, "probes"));
     if (head->type == EVENT_ARMED && probes)
         status->armed += probes->len;
-    if (head->type == EVENT_HIT || head->type == EVENT_LOG) {
+    if (head->type == EVENT_HIT || head->type == EVENT_SIGNAL || head->type == EVENT_LOG) {
         status->hits++;
         status->paused_ns += number_at(event, "pause_ns");
     }

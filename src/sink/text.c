@@ -216,9 +216,9 @@ static void write_run(struct sink *sink, const struct buffer *event, struct buff
 typedef void writer(struct sink *sink, const struct buffer *event, struct buffer *out);
 
 static writer *const writers[EVENT_END + 1] = {
-    [EVENT_RUN] = write_run,     [EVENT_ARMED] = write_armed, [EVENT_HIT] = write_hit,
-    [EVENT_LOG] = write_hit,     [EVENT_EXIT] = write_exit,   [EVENT_TRIP] = write_trip,
-    [EVENT_ERROR] = write_error, [EVENT_END] = write_end,
+    [EVENT_RUN] = write_run,   [EVENT_ARMED] = write_armed, [EVENT_HIT] = write_hit,
+    [EVENT_LOG] = write_hit,   [EVENT_SIGNAL] = write_hit,  [EVENT_EXIT] = write_exit,
+    [EVENT_TRIP] = write_trip, [EVENT_ERROR] = write_error, [EVENT_END] = write_end,
 };
 
 static void write_event(struct sink *sink, const struct buffer *event, struct buffer *out) {

@@ -1,4 +1,6 @@
-#include "symbol/dwarf.h"
+#include "symbol/module.h"
+
+#include <string.h>
 
 /* How far abstract origins and specifications are followed. */
 #define ORIGINS 8
@@ -97,6 +99,32 @@ static const char *alt_string(struct die die, Dwarf_Attribute attribute) {
     return NULL;
 }
 
+static bool is_index(unsigned form) {
+    return form == DW_FORM_strx || (form >= DW_FORM_strx1 && form <= DW_FORM_strx4) ||
+           form == DW_FORM_GNU_str_index;
+}
+
+/* A string of a split unit. libdwarf of 2021 counts its index from where the skeleton's begin. */
+static const char *split_string(struct die die, Dwarf_Attribute attribute) {
+    struct unit *unit = unit_of(die);
+    size_t offsets_size, size;
+    const uint8_t *offsets = dwarf_section(die.dwarf, ".debug_str_offsets.dwo", &offsets_size);
+    const uint8_t *strings = dwarf_section(die.dwarf, ".debug_str.dwo", &size);
+    Dwarf_Unsigned index;
+    uint32_t offset;
+    Dwarf_Error error = NULL;
+    if (!unit || !offsets || !strings ||
+        !dwarf_fine(die.dwarf, dwarf_get_debug_str_index(attribute, &index, &error), &error))
+        return NULL;
+    uint64_t base = unit->strings_base;
+    if (base > offsets_size || index >= (offsets_size - base) / sizeof offset)
+        return NULL;
+    memcpy(&offset, offsets + base + index * sizeof offset, sizeof offset);
+    return offset < size && memchr(strings + offset, 0, size - offset)
+               ? (const char *)strings + offset
+               : NULL;
+}
+
 const char *die_string(struct die die, unsigned attribute) {
     Dwarf_Attribute at;
     Dwarf_Error error = NULL;
@@ -106,6 +134,8 @@ const char *die_string(struct die die, unsigned attribute) {
     unsigned form = form_of(die, at);
     if (form == DW_FORM_GNU_strp_alt || form == DW_FORM_strp_sup)
         text = (char *)alt_string(die, at);
+    else if (die.dwarf->main && is_index(form))
+        text = (char *)split_string(die, at);
     else if (!dwarf_fine(die.dwarf, dwarf_formstring(at, &text, &error), &error))
         text = NULL;
     dwarf_dealloc_attribute(at);
@@ -127,6 +157,21 @@ bool die_unsigned(struct die die, unsigned attribute, uint64_t *out) {
     dwarf_dealloc_attribute(at);
     if (there)
         *out = value;
+    return there;
+}
+
+bool die_offset(struct die die, unsigned attribute, uint64_t *out) {
+    Dwarf_Attribute at;
+    Dwarf_Off offset = 0;
+    Dwarf_Error error = NULL;
+    if (die_unsigned(die, attribute, out))
+        return true;
+    if (!get(die, attribute, &at))
+        return false;
+    bool there = dwarf_fine(die.dwarf, dwarf_global_formref(at, &offset, &error), &error);
+    dwarf_dealloc_attribute(at);
+    if (there)
+        *out = offset;
     return there;
 }
 
@@ -176,16 +221,15 @@ bool die_address(struct die die, unsigned attribute, uint64_t *out) {
     return there;
 }
 
+/* libdwarf's own search reads every type unit for each. */
 static bool by_signature(struct die die, Dwarf_Attribute at, struct die *out) {
     Dwarf_Sig8 signature;
-    Dwarf_Bool info;
+    uint64_t key;
     Dwarf_Error error = NULL;
-    out->dwarf = die.dwarf;
-    return dwarf_fine(die.dwarf, dwarf_formsig8(at, &signature, &error), &error) &&
-           dwarf_fine(
-               die.dwarf,
-               dwarf_find_die_given_sig8(die.dwarf->dbg, &signature, &out->raw, &info, &error),
-               &error);
+    if (!dwarf_fine(die.dwarf, dwarf_formsig8(at, &signature, &error), &error))
+        return false;
+    memcpy(&key, signature.signature, sizeof key);
+    return die_of_signature(die.dwarf, key, out);
 }
 
 static bool by_offset(struct die die, Dwarf_Attribute at, unsigned form, struct die *out) {

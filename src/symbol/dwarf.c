@@ -88,9 +88,10 @@ static int section_get(void *object, section_index i, section_info *out, int *er
 }
 
 static int section_load(void *object, section_index i, Dwarf_Small **data, int *error) {
-    struct elf_section *section = section_at(object, i);
-    const uint8_t *bytes =
-        section ? elf_section_data(((struct dwarf *)object)->elf, section, NULL) : NULL;
+    struct elf_section *section = i ? section_at(object, i) : NULL;
+    if (!section) /* it asks for the 0th where a section is not there at all */
+        return DW_DLV_NO_ENTRY;
+    const uint8_t *bytes = elf_section_data(((struct dwarf *)object)->elf, section, NULL);
     *error = DW_DLE_ELF_GETSHDR_ERROR;
     *data = (Dwarf_Small *)bytes;
     return bytes ? DW_DLV_OK : DW_DLV_ERROR;
@@ -208,120 +209,4 @@ bool dwarf_fine(struct dwarf *dwarf, int result, Dwarf_Error *error) {
         *error = NULL;
     }
     return result == DW_DLV_OK;
-}
-
-/* ---- ranges ---- */
-
-static bool add_range(struct range **ranges, size_t *count, size_t *cap, uint64_t low,
-                      uint64_t high) {
-    if (low >= high || *count >= RANGES_MAX)
-        return low >= high; /* an empty one says nothing */
-    struct range *range = ARRAY_ADD(*ranges, *count, *cap);
-    if (range)
-        *range = (struct range){low, high};
-    return range;
-}
-
-/* DWARF 5, section 2.17.3; libdwarf has added bases and looked addresses up. */
-static void new_ranges(struct die die, Dwarf_Attribute attribute, Dwarf_Half form, uint64_t at,
-                       struct range **ranges, size_t *count, size_t *cap) {
-    Dwarf_Rnglists_Head head;
-    Dwarf_Unsigned entries, offset, raw1, raw2, low, high;
-    Dwarf_Bool missing;
-    Dwarf_Error error = NULL;
-    unsigned length, code;
-    if (!dwarf_fine(
-            die.dwarf,
-            dwarf_rnglists_get_rle_head(attribute, form, at, &head, &entries, &offset, &error),
-            &error))
-        return;
-    for (Dwarf_Unsigned i = 0; i < entries && i < RANGES_MAX; i++) {
-        if (!dwarf_fine(die.dwarf,
-                        dwarf_get_rnglists_entry_fields_a(head, i, &length, &code, &raw1, &raw2,
-                                                          &missing, &low, &high, &error),
-                        &error) ||
-            missing || code == DW_RLE_end_of_list || code == DW_RLE_base_address ||
-            code == DW_RLE_base_addressx)
-            continue;
-        if (!add_range(ranges, count, cap, low, high))
-            break;
-    }
-    dwarf_dealloc_rnglists_head(head);
-}
-
-static void old_ranges(struct die die, uint64_t offset, uint64_t base, struct range **ranges,
-                       size_t *count, size_t *cap) {
-    Dwarf_Ranges *list;
-    Dwarf_Signed n;
-    Dwarf_Unsigned bytes;
-    Dwarf_Off real;
-    Dwarf_Error error = NULL;
-    if (!dwarf_fine(
-            die.dwarf,
-            dwarf_get_ranges_b(die.dwarf->dbg, offset, die.raw, &real, &list, &n, &bytes, &error),
-            &error))
-        return;
-    for (Dwarf_Signed i = 0; i < n && list[i].dwr_type != DW_RANGES_END; i++) {
-        if (list[i].dwr_type == DW_RANGES_ADDRESS_SELECTION)
-            base = list[i].dwr_addr2;
-        else if (!add_range(ranges, count, cap, base + list[i].dwr_addr1, base + list[i].dwr_addr2))
-            break;
-    }
-#ifdef DW_LIBDWARF_VERSION
-    dwarf_dealloc_ranges(die.dwarf->dbg, list, n);
-#else
-    dwarf_ranges_dealloc(die.dwarf->dbg, list, n);
-#endif
-}
-
-static bool listed_ranges(struct die die, uint64_t base, struct range **ranges, size_t *count,
-                          size_t *cap) {
-    Dwarf_Attribute attribute;
-    Dwarf_Half form = 0, version = 0, offset_size = 0;
-    Dwarf_Unsigned at = 0;
-    Dwarf_Off offset = 0;
-    Dwarf_Error error = NULL;
-    if (!dwarf_fine(die.dwarf, dwarf_attr(die.raw, DW_AT_ranges, &attribute, &error), &error))
-        return false;
-    dwarf_get_version_of_die(die.raw, &version, &offset_size);
-    dwarf_fine(die.dwarf, dwarf_whatform(attribute, &form, &error), &error);
-    bool there = true;
-    if (form == DW_FORM_rnglistx) {
-        there = dwarf_fine(die.dwarf, dwarf_formudata(attribute, &at, &error), &error);
-    } else if ((there = dwarf_fine(die.dwarf, dwarf_global_formref(attribute, &offset, &error),
-                                   &error))) {
-        at = offset;
-    } else {
-        there = dwarf_fine(die.dwarf, dwarf_formudata(attribute, &at, &error), &error);
-    }
-    if (there && version >= 5)
-        new_ranges(die, attribute, form, at, ranges, count, cap);
-    else if (there)
-        old_ranges(die, at, base, ranges, count, cap);
-    dwarf_dealloc_attribute(attribute);
-    return there;
-}
-
-bool die_ranges(struct die die, uint64_t base, struct range **ranges, size_t *count, size_t *cap) {
-    Dwarf_Addr high;
-    Dwarf_Half form;
-    enum Dwarf_Form_Class class;
-    Dwarf_Error error = NULL;
-    uint64_t low;
-    size_t before = *count;
-    if (listed_ranges(die, base, ranges, count, cap))
-        return *count > before;
-    if (!die_address(die, DW_AT_low_pc, &low))
-        return false;
-    if (!dwarf_fine(die.dwarf, dwarf_highpc_b(die.raw, &high, &form, &class, &error), &error))
-        return false;
-    return add_range(ranges, count, cap, low, class == DW_FORM_CLASS_ADDRESS ? high : low + high) &&
-           *count > before;
-}
-
-bool ranges_contain(const struct range *ranges, size_t count, uint64_t pc) {
-    for (size_t i = 0; i < count; i++)
-        if (pc >= ranges[i].low && pc < ranges[i].high)
-            return true;
-    return false;
 }

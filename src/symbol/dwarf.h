@@ -26,9 +26,12 @@ struct dwarf {
     struct dwarf_object *object;
     struct unit *units; /* sorted by offset, first those of .debug_info */
     size_t unit_count;
-    bool shares;       /* units refer to entries of others (dwz) */
-    struct map types;  /* die_key() to struct type */
-    char trouble[160]; /* the first thing that libdwarf complained about */
+    struct map splits; /* of a .dwo or .dwp: dwo ids to index + 1 in `units`, as a pointer */
+    bool splits_read;
+    bool shares;           /* units refer to entries of others (dwz) */
+    struct map types;      /* die_key() to struct type */
+    struct map signatures; /* of type units: to index + 1 in `units`, as a pointer */
+    char trouble[160];     /* the first thing that libdwarf complained about */
 };
 
 /* NULL with *out NULL: the file has no debug info. */
@@ -40,6 +43,9 @@ void dwarf_close(struct dwarf *dwarf);
 
 /* Notes a complaint of libdwarf and frees it. True for DW_DLV_OK. */
 bool dwarf_fine(struct dwarf *dwarf, int result, Dwarf_Error *error);
+
+/* A section's bytes, also of one with an old name for compressed ones (".zdebug_"); NULL: none. */
+const uint8_t *dwarf_section(struct dwarf *dwarf, const char *name, size_t *size);
 
 /* A debugging entry. die_free() is due for each that a function below gave out. */
 struct die {
@@ -69,9 +75,13 @@ unsigned die_tag(struct die die);
 bool die_has(struct die die, unsigned attribute);
 const char *die_string(struct die die, unsigned attribute); /* lives as long as the file; or NULL */
 bool die_unsigned(struct die die, unsigned attribute, uint64_t *out);
+bool die_offset(struct die die, unsigned attribute, uint64_t *out); /* into a section */
 bool die_signed(struct die die, unsigned attribute, int64_t *out);
 bool die_flag(struct die die, unsigned attribute);
 bool die_address(struct die die, unsigned attribute, uint64_t *out);
+
+/* The entry of the type that a type unit was made for. */
+bool die_of_signature(struct dwarf *dwarf, uint64_t signature, struct die *out);
 
 /* The entry that an attribute refers to: in its unit, the file, a type unit or the dwz file. */
 bool die_ref(struct die die, unsigned attribute, struct die *out);

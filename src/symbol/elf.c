@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef HAVE_LIBDEFLATE
+#include <libdeflate.h>
+#endif
 
 struct elf_handle {
     int fd;
@@ -50,6 +53,7 @@ static struct error *read_head(struct elf_file *elf) {
     if (!gelf_getehdr(elf->handle->elf, &head))
         return bad(elf, "its ELF header is damaged");
     elf->machine = head.e_machine;
+    elf->flags = head.e_flags;
     elf->type = head.e_type;
     elf->entry = head.e_entry;
     elf->is64 = head.e_ident[EI_CLASS] == ELFCLASS64;
@@ -73,6 +77,7 @@ static void read_segments(struct elf_file *elf) {
             elf->high = end > elf->high ? end : elf->high;
         } else if (segment.p_type == PT_TLS) {
             elf->has_tls = true;
+            elf->tls_address = segment.p_vaddr;
             elf->tls_size = segment.p_memsz;
             elf->tls_align = segment.p_align ? segment.p_align : 1;
         }
@@ -204,6 +209,37 @@ uint64_t elf_section_full_size(struct elf_file *elf, const struct elf_section *s
     return size <= ELF_SECTION_MAX && size / INFLATE_RATIO <= section->size ? size : 0;
 }
 
+/* zlib streams in a third of libelf's time, which uses zlib itself. False: libelf shall try. */
+#ifdef HAVE_LIBDEFLATE
+static bool inflate_fast(struct elf_file *elf, Elf_Scn *scn, struct elf_section *section) {
+    GElf_Chdr head = {.ch_type = ELFCOMPRESS_ZLIB};
+    bool new = section->flags &SHF_COMPRESSED;
+    size_t skip = !new ? 12 : elf->is64 ? sizeof(Elf64_Chdr) : sizeof(Elf32_Chdr);
+    if (!new && !is_old_compressed(section))
+        return false;
+    uint64_t size = elf_section_full_size(elf, section);
+    Elf_Data *raw = size ? elf_rawdata(scn, NULL) : NULL;
+    if (!raw || raw->d_size <= skip || (new && !gelf_getchdr(scn, &head)) ||
+        head.ch_type != ELFCOMPRESS_ZLIB)
+        return false;
+    struct libdeflate_decompressor *machine = libdeflate_alloc_decompressor();
+    uint8_t *out = machine ? arena_alloc(&elf->arena, size) : NULL;
+    bool fine =
+        out && libdeflate_zlib_decompress(machine, (uint8_t *)raw->d_buf + skip, raw->d_size - skip,
+                                          out, size, NULL) == LIBDEFLATE_SUCCESS;
+    libdeflate_free_decompressor(machine);
+    if (fine) {
+        section->data = out;
+        section->size = size;
+    }
+    return fine;
+}
+#else
+static bool inflate_fast(struct elf_file *elf, Elf_Scn *scn, struct elf_section *section) {
+    return (void)elf, (void)scn, (void)section, false;
+}
+#endif
+
 static bool inflate(struct elf_file *elf, Elf_Scn *scn, const struct elf_section *section) {
     bool new = section->flags &SHF_COMPRESSED, old = is_old_compressed(section);
     if (!new && !old)
@@ -217,8 +253,11 @@ const uint8_t *elf_section_data(struct elf_file *elf, struct elf_section *sectio
     if (section->data)
         return section->data;
     Elf_Scn *scn = elf_getscn(elf->handle->elf, (size_t)(section - elf->sections));
-    bool there = !section->failed && scn && section->type != SHT_NOBITS &&
-                 section->size <= ELF_SECTION_MAX && inflate(elf, scn, section);
+    bool there =
+        !section->failed && scn && section->type != SHT_NOBITS && section->size <= ELF_SECTION_MAX;
+    if (there && inflate_fast(elf, scn, section))
+        return section->data;
+    there = there && inflate(elf, scn, section);
     Elf_Data *data = there ? elf_getdata(scn, NULL) : NULL;
     if (!data || !data->d_buf || !data->d_size) {
         section->failed = true;

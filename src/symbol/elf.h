@@ -36,12 +36,12 @@ struct elf_file {
     char *path;
     struct elf_section *sections;
     size_t section_count;
-    const struct arch *arch; /* NULL: one that we do not know */
-    unsigned machine, type;  /* e_machine, e_type */
+    const struct arch *arch;       /* NULL: one that we do not know */
+    unsigned machine, type, flags; /* e_machine, e_type, e_flags */
     bool big_endian, is64;
     uint64_t entry;
-    uint64_t low, high;           /* link-time addresses of what is loaded */
-    uint64_t tls_align, tls_size; /* of PT_TLS */
+    uint64_t low, high;                        /* link-time addresses of what is loaded */
+    uint64_t tls_address, tls_align, tls_size; /* of PT_TLS */
     bool has_tls;
     uint8_t build_id[64];
     size_t build_id_len;
@@ -74,6 +74,10 @@ size_t elf_read(struct elf_file *elf, uint64_t address, void *out, size_t size);
 
 /* .symtab, or .dynsym where that was stripped. Only functions and objects with a name. */
 struct error *elf_load_symbols(struct elf_file *elf);
+
+/* Does .dynsym have one of the names (the last is NULL), imported or defined? Also true where that
+ * cannot be found out. */
+bool elf_mentions(struct elf_file *elf, const char *const *names);
 
 /* The symbol that covers `address`, or NULL. After elf_load_symbols(). */
 const struct elf_symbol *elf_symbol_at(const struct elf_file *elf, uint64_t address);

@@ -2,6 +2,7 @@
 
 #include "symbol/gosym.h"
 #include "symbol/location.h"
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -337,6 +338,8 @@ static void begin_caller(const struct frame *frame, struct frame *caller) {
 
 static enum unwind_result settle(struct frame *caller, uint64_t pc, bool interrupted) {
     const struct arch *arch = caller->registers.arch;
+    if (arch->machine == EM_ARM)
+        pc &= ~UINT64_C(1); /* the bit that says Thumb is no part of the address */
     registers_set(&caller->registers, (unsigned)arch->pc, pc);
     caller->pc = pc;
     caller->innermost = interrupted;
@@ -395,15 +398,16 @@ static enum unwind_result by_frame_pointer(struct frame *frame, struct frame *ca
     bool first = symbol && symbol->address == frame_lookup_pc(frame);
     bool at_entry = frame->innermost && (first || is_stub(frame));
     *why = "there is no unwind information for this code";
+    if (at_entry && arch->link >= 0) {
+        if (!registers_get(&frame->registers, (unsigned)arch->link, &pc))
+            return UNWIND_FAILED;
+        begin_caller(frame, caller);
+        return settle(caller, pc, false);
+    }
     if (arch->word != 8 || !registers_get(&frame->registers, (unsigned)arch->sp, &sp) ||
         !registers_get(&frame->registers, (unsigned)arch->fp, &fp))
         return UNWIND_FAILED;
     begin_caller(frame, caller);
-    if (at_entry && arch->link >= 0) {
-        if (!registers_get(&frame->registers, (unsigned)arch->link, &pc))
-            return UNWIND_FAILED;
-        return settle(caller, pc, false);
-    }
     uint64_t from = at_entry ? sp : fp;
     if (from < sp || from % 8)
         return UNWIND_FAILED;

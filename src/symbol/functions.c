@@ -110,6 +110,52 @@ static int by_entry(const void *a, const void *b) {
     return x->entry < y->entry ? -1 : x->entry > y->entry;
 }
 
+static int by_place(const void *a, const void *b) {
+    const struct function *x = *(struct function *const *)a, *y = *(struct function *const *)b;
+    return x->place.offset < y->place.offset ? -1 : x->place.offset > y->place.offset;
+}
+
+/* One range of a function; `reach` is the end of the farthest one up to here. */
+struct span {
+    uint64_t low, high, reach;
+    size_t function;
+};
+
+static int by_low(const void *a, const void *b) {
+    uint64_t x = ((const struct span *)a)->low, y = ((const struct span *)b)->low;
+    return x < y ? -1 : x > y;
+}
+
+static void make_spans(struct unit *unit) {
+    size_t count = 0;
+    for (size_t i = 0; i < unit->function_count; i++)
+        count += unit->functions[i]->range_count;
+    unit->spans = count ? calloc(count, sizeof *unit->spans) : NULL;
+    for (size_t i = 0; unit->spans && i < unit->function_count; i++) {
+        const struct function *function = unit->functions[i];
+        for (size_t k = 0; k < function->range_count; k++)
+            unit->spans[unit->span_count++] = (struct span){
+                .low = function->ranges[k].low, .high = function->ranges[k].high, .function = i};
+    }
+    if (unit->span_count)
+        qsort(unit->spans, unit->span_count, sizeof *unit->spans, by_low);
+    for (size_t i = 0; i < unit->span_count; i++) {
+        struct span *span = &unit->spans[i];
+        span->reach = i && span[-1].reach > span->high ? span[-1].reach : span->high;
+    }
+}
+
+static void index_functions(struct unit *unit) {
+    size_t n = unit->function_count, size = n * sizeof(struct function *);
+    unit->by_offset = n ? malloc(size) : NULL;
+    if (!unit->by_offset)
+        return;
+    qsort(unit->functions, n, sizeof(struct function *), by_entry);
+    memcpy(unit->by_offset, unit->functions, size);
+    qsort(unit->by_offset, n, sizeof(struct function *), by_place);
+    make_spans(unit);
+}
+
 struct function **unit_functions(struct unit *unit, size_t *count) {
     unit = unit_entries(unit);
     if (!unit->functions_read) {
@@ -121,31 +167,41 @@ struct function **unit_functions(struct unit *unit, size_t *count) {
         die_free(&root);
         unit->functions = list.list;
         unit->function_count = list.count;
-        if (list.count)
-            qsort(list.list, list.count, sizeof *list.list, by_entry);
+        index_functions(unit);
     }
     *count = unit->function_count;
     return unit->functions;
 }
 
+/* A nested one comes after its host. */
 struct function *function_at(struct module *module, uint64_t pc) {
+    size_t count, low = 0, best = SIZE_MAX;
     struct unit *unit = unit_at(module, pc);
-    size_t count = 0;
     struct function **list = unit ? unit_functions(unit, &count) : NULL;
-    struct function *best = NULL;
-    for (size_t i = 0; i < count; i++) /* a nested one comes after its host */
-        if (ranges_contain(list[i]->ranges, list[i]->range_count, pc))
-            best = list[i];
-    return best;
+    if (!list)
+        return NULL;
+    unit = unit_entries(unit);
+    for (size_t high = unit->span_count; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        if (unit->spans[middle].low <= pc)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low-- && unit->spans[low].reach > pc;)
+        if (pc < unit->spans[low].high && (best == SIZE_MAX || unit->spans[low].function > best))
+            best = unit->spans[low].function;
+    return best == SIZE_MAX ? NULL : list[best];
 }
 
 struct function *function_of_entry(struct unit *unit, uint64_t die_offset) {
     size_t count;
-    struct function **list = unit_functions(unit, &count);
-    for (size_t i = 0; i < count; i++)
-        if (list[i]->place.offset == die_offset)
-            return list[i];
-    return NULL;
+    struct function wanted = {.place.offset = die_offset}, *key = &wanted, **found = NULL;
+    unit_functions(unit, &count);
+    unit = unit_entries(unit);
+    if (unit->by_offset)
+        found = bsearch(&key, unit->by_offset, count, sizeof(struct function *), by_place);
+    return found ? *found : NULL;
 }
 
 /* ---- scopes ---- */
@@ -405,11 +461,10 @@ static const struct range *range_with(const struct function *function, uint64_t 
 }
 
 static uint64_t marked_end(const struct lines *lines, const struct range *range) {
-    for (size_t i = 0; lines && i < lines->count; i++) {
-        const struct line_row *row = &lines->rows[i];
-        if (row->prologue_end && row->address >= range->low && row->address < range->high)
-            return row->address;
-    }
+    size_t i = lines ? lines_before(lines, range->low) : 0;
+    for (; lines && i < lines->count && lines->rows[i].address < range->high; i++)
+        if (lines->rows[i].prologue_end)
+            return lines->rows[i].address;
     return 0;
 }
 

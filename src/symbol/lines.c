@@ -50,7 +50,7 @@ static void read_files(struct unit *unit, struct lines *lines, Dwarf_Line_Contex
 
 static void read_row(struct dwarf *dwarf, Dwarf_Line line, struct line_row *row) {
     Dwarf_Addr address = 0;
-    Dwarf_Unsigned number = 0, file = 0, isa, discriminator;
+    Dwarf_Unsigned number = 0, file = 0, isa, discriminator = 0;
     Dwarf_Bool statement = 0, end = 0, prologue_end = 0, epilogue;
     Dwarf_Error error = NULL;
     dwarf_fine(dwarf, dwarf_lineaddr(line, &address, &error), &error);
@@ -67,6 +67,14 @@ static void read_row(struct dwarf *dwarf, Dwarf_Line line, struct line_row *row)
     row->statement = statement;
     row->end = end;
     row->prologue_end = prologue_end;
+    row->marked = discriminator;
+}
+
+static void join_to(const struct line_row *before, struct line_row *row) {
+    if (before->end || row->line != before->line)
+        return;
+    row->marked |= before->marked;
+    row->continues = row->marked && row->file == before->file;
 }
 
 static int by_address(const void *a, const void *b) {
@@ -101,6 +109,9 @@ static struct lines *read_lines(struct unit *unit, struct die die) {
     Dwarf_Line *list;
     Dwarf_Signed count = 0;
     Dwarf_Error error = NULL;
+    /* A line program begins with file 1, in DWARF 5 too; libdwarf 20210528 begins it with 0. gcc
+     * and GNU as never mean 0. */
+    bool from_gnu = !strncmp(unit->producer, "GNU ", 4);
     if (!die_has(die, DW_AT_stmt_list) ||
         !dwarf_fine(unit->dwarf, dwarf_srclines_b(die.raw, &version, &tables, &context, &error),
                     &error))
@@ -115,6 +126,10 @@ static struct lines *read_lines(struct unit *unit, struct die die) {
         struct line_row *row = &lines->rows[lines->count++];
         row->order = (uint32_t)i;
         read_row(unit->dwarf, list[i], row);
+        if (from_gnu && !row->file)
+            row->file = 1;
+        if (i)
+            join_to(row - 1, row);
     }
     if (lines) {
         read_files(unit, lines, context);
@@ -158,6 +173,10 @@ static size_t rows_until(const struct lines *lines, uint64_t pc) {
             high = middle;
     }
     return low;
+}
+
+size_t lines_before(const struct lines *lines, uint64_t address) {
+    return address ? rows_until(lines, address - 1) : 0;
 }
 
 const struct line_row *line_at(const struct lines *lines, uint64_t pc) {

@@ -7,6 +7,9 @@ struct line_row {
     uint64_t address;
     uint32_t line, file, order;
     bool statement, end, prologue_end;
+    bool marked;    /* its line has had a discriminator since it began */
+    bool continues; /* the code before it is of the same line, in another part of it: as gdb has it
+                     */
 };
 
 struct lines {
@@ -29,6 +32,9 @@ const char *line_file(const struct lines *lines, const struct line_row *row);
 /* The address where the code of the line after the one at `pc` begins, inside of [pc, end); `pc`
  * where there is none. */
 uint64_t line_next(const struct lines *lines, uint64_t pc, uint64_t end);
+
+/* How many rows are of addresses below `address`. */
+size_t lines_before(const struct lines *lines, uint64_t address);
 
 /* Does the code of a line begin at `pc`? */
 bool line_begins(const struct lines *lines, uint64_t pc);

@@ -62,10 +62,16 @@ static void add_returns(struct search *search, const struct range *ranges, size_
     }
 }
 
+static bool is_thumb(struct module *module, uint64_t entry) {
+    const struct elf_symbol *symbol = module_symbol_at(module, entry);
+    return symbol && symbol->thumb;
+}
+
 static void add_function(struct search *search, struct function *function) {
     search->functions++;
     if (search->query->returns)
-        add_returns(search, function->ranges, function->range_count, function->name, false);
+        add_returns(search, function->ranges, function->range_count, function->name,
+                    is_thumb(search->loaded->module, function->entry));
     else
         add_place(search, search->query->entry ? function->entry : function_start(function),
                   function->name, false);
@@ -111,7 +117,7 @@ static bool found_function(void *ctx, struct unit *unit, const struct names *nam
 }
 
 static bool is_code(const struct elf_symbol *symbol) {
-    return symbol->kind == SYMBOL_FUNCTION && symbol->address;
+    return symbol->kind == SYMBOL_FUNCTION && symbol->address && !symbol->indirect;
 }
 
 /* Go's functions check their stack first, and do so again when it has grown. */
@@ -137,9 +143,14 @@ static void find_symbols(struct search *search) {
     struct module *module = search->loaded->module;
     struct elf_symbol **list;
     size_t n = module_symbols_named(module, search->query->function, &list), count;
-    for (size_t i = 0; i < n; i++)
-        if (is_code(list[i]) && !function_at(module, list[i]->address))
+    bool described = search->functions > 0;
+    for (size_t i = 0; i < n; i++) {
+        struct function *function = is_code(list[i]) ? function_at(module, list[i]->address) : NULL;
+        if (!function)
             add_symbol(search, list[i]);
+        else if (!described && function->entry == list[i]->address)
+            add_function(search, function); /* another name of it: printf is __printf */
+    }
     const struct elf_symbol *symbols = module_symbols(module, &count);
     if (!n && gosym_of(module->elf))
         for (size_t i = 0; i < count; i++)
@@ -154,9 +165,13 @@ static void find_symbols(struct search *search) {
             !strstr(symbols[i].name, search->pattern.hint))
             continue;
         demangle(symbols[i].name, &plain);
-        if (plain.data && name_pattern_fits_text(&search->pattern, plain.data) &&
-            !function_at(module, symbols[i].address))
-            add_symbol(search, &symbols[i]);
+        if (plain.data && name_pattern_fits_text(&search->pattern, plain.data)) {
+            struct function *function = function_at(module, symbols[i].address);
+            if (!function)
+                add_symbol(search, &symbols[i]);
+            else if (!described && function->entry == symbols[i].address)
+                add_function(search, function); /* its name is in another unit: -flto */
+        }
         buffer_free(&plain);
     }
 }
@@ -214,7 +229,7 @@ static void find_line(struct search *search) {
         for (size_t k = 0; lines && k < lines->count; k++) {
             const struct line_row *row = &lines->rows[k];
             if (row->line == search->query->line && row->statement && !row->end &&
-                path_ends_with(line_file(lines, row), search->query->file))
+                !row->continues && path_ends_with(line_file(lines, row), search->query->file))
                 add_line(search, row, seen, &seen_count);
         }
     }
@@ -260,7 +275,7 @@ static unsigned next_line(struct module *module, const struct place_query *query
 /* ---- addresses ---- */
 
 static void find_address(struct search *search) {
-    uint64_t address = search->query->address;
+    uint64_t address = search->query->address - search->loaded->bias;
     const struct elf_file *elf = search->loaded->module->elf;
     for (size_t i = 0; i < elf->section_count; i++) {
         const struct elf_section *section = &elf->sections[i];
@@ -345,8 +360,24 @@ static const char *name_at(void *ctx, size_t i) {
     return i < nearest->count ? nearest->names[i] : NULL;
 }
 
+static bool is_chosen_late(struct space *space, const char *name) {
+    for (size_t i = 0; i < space->count; i++) {
+        struct elf_symbol **list;
+        size_t n = module_symbols_named(space->list[i].module, name, &list);
+        for (size_t k = 0; k < n; k++)
+            if (list[k]->indirect)
+                return true;
+    }
+    return false;
+}
+
 static struct error *no_function(struct space *space, const struct place_query *query) {
     struct nearest all = {0};
+    if (is_chosen_late(space, query->function))
+        return error_new(ERROR_RECIPE,
+                         "\"%s\" has several implementations, and which one is used is decided "
+                         "when the program starts (an IFUNC): name one, or a `match` for all",
+                         query->function);
     error_free(space_functions(space, NULL, collect_name, &all));
     const char *near = text_nearest(query->function, name_at, &all);
     if (!near) { /* the last part of a qualified name is what people remember */
@@ -420,6 +451,8 @@ struct error *space_locate(struct space *space, const struct place_query *query,
             find_address(&search);
         }
         functions += search.functions;
+        if (!i && !module && out->count)
+            break; /* the program's own come first: a library may have the same name by chance */
     }
     sort_and_merge(out);
     if (!error && !out->count)

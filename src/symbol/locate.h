@@ -11,7 +11,7 @@ struct place_query {
     unsigned line;
     const char *match; /* a POSIX extended regular expression over function names */
     unsigned max;      /* most functions that it may name */
-    uint64_t address;  /* link-time */
+    uint64_t address;  /* run-time */
     bool has_address;
     bool inlined; /* inlined copies count */
     bool returns; /* where the function returns instead of where it begins */
@@ -32,9 +32,9 @@ struct place_list {
     unsigned inlined_left_out, tail_calls;
 };
 
-/* All places in all modules of the space (or in the one whose path ends with `module`, if that is
- * not NULL). An error with the nearest names where there is none. Places with the same address
- * stand once, sorted by address. */
+/* All places in the program, or, where it has none, in its libraries (or in the module whose path
+ * ends with `module`, if that is not NULL). An error with the nearest names where there is none.
+ * Places with the same address stand once, sorted by address. */
 struct error *space_locate(struct space *space, const struct place_query *query, const char *module,
                            struct place_list *out);
 void place_list_free(struct place_list *list);

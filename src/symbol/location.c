@@ -22,21 +22,9 @@ static struct dwarf_expression *decode(struct module *module, struct dwarf *dwar
 
 /* DW_OP_addrx and DW_OP_constx name entries of .debug_addr: that of the file that was linked. */
 static bool resolve_index(struct unit *unit, struct location_op *op) {
-    Dwarf_Addr address;
-    Dwarf_Error error = NULL;
-    struct die die;
     bool indexed = op->op == DW_OP_addrx || op->op == DW_OP_constx ||
                    op->op == DW_OP_GNU_addr_index || op->op == DW_OP_GNU_const_index;
-    if (!indexed)
-        return true;
-    unit = unit && unit->skeleton ? unit->skeleton : unit;
-    if (!unit || !die_at((struct die_place){unit->dwarf, unit->die, false}, &die))
-        return false;
-    bool fine = dwarf_fine(
-        unit->dwarf, dwarf_debug_addr_index_to_addr(die.raw, op->a, &address, &error), &error);
-    op->a = fine ? address : 0;
-    die_free(&die);
-    return fine;
+    return !indexed || (unit && unit_address(unit, op->a, &op->a));
 }
 
 static void read_blocks(struct module *module, struct dwarf *dwarf, struct unit *unit,
@@ -149,9 +137,19 @@ static bool covers(Dwarf_Small kind, Dwarf_Small source, uint64_t low, uint64_t 
     }
 }
 
+/* A list's entry of a split unit: the codes are those of ranges, but for one in their midst. */
+static bool split_covers(struct unit *unit, Dwarf_Small kind, uint64_t a, uint64_t b,
+                         uint64_t *base, uint64_t pc) {
+    uint64_t low, high;
+    unsigned code = kind > DW_LLE_default_location ? kind - 1u : kind;
+    return kind == DW_LLE_default_location ||
+           (list_range(unit, code, a, b, base, &low, &high) && pc >= low && pc < high);
+}
+
 static struct dwarf_expression *pick(struct module *module, struct unit *unit, struct dwarf *dwarf,
                                      Dwarf_Loc_Head_c head, Dwarf_Unsigned count, uint64_t pc,
                                      const char **why) {
+    uint64_t base = unit ? unit->base : 0;
     for (Dwarf_Unsigned i = 0; i < count; i++) {
         Dwarf_Small kind, source;
         Dwarf_Unsigned low, high, ops, at, where;
@@ -163,8 +161,11 @@ static struct dwarf_expression *pick(struct module *module, struct unit *unit, s
                         dwarf_get_locdesc_entry_d(head, i, &kind, &low, &high, &missing, &start,
                                                   &end, &ops, &locdesc, &source, &at, &where,
                                                   &error),
-                        &error) ||
-            !covers(kind, source, start, end, pc))
+                        &error))
+            continue;
+        bool split = unit && unit->skeleton && source > 2;
+        if (split ? !split_covers(unit, kind, low, high, &base, pc)
+                  : !covers(kind, source, start, end, pc))
             continue;
         if (!ops)
             return NULL;

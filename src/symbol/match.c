@@ -135,11 +135,15 @@ bool name_pattern_fits(const struct name_pattern *pattern, struct unit *unit,
     struct buffer text = BUFFER_INIT(1 << 16);
     name_qualified(names, name, &text);
     bool fits = text.data && fits_name(pattern, text.data);
+    if (!fits && strstr(pattern->text, "::")) {
+        buffer_clear(&text);
+        name_visible(names, name, &text);
+        fits = text.data && fits_name(pattern, text.data);
+    }
     buffer_free(&text);
     if (fits && pattern->file) {
         unit_load(unit);
-        struct unit *home = unit->skeleton ? unit->skeleton : unit;
-        fits = path_ends_with(home->name, pattern->file);
+        fits = path_ends_with(unit_entries(unit)->name, pattern->file);
     }
     if (fits && pattern->params)
         fits = fits_parameters(pattern, unit->module, name_place(unit, name));
@@ -178,17 +182,7 @@ bool unit_may_have_file(struct unit *unit, const char *path) {
     if (strings || !bytes ||
         !die_at((struct die_place){unit->dwarf, unit->die, unit->types && unit->version < 5}, &die))
         return true;
-    bool there = die_unsigned(die, DW_AT_stmt_list, &offset);
-    if (!there) {
-        Dwarf_Attribute at;
-        Dwarf_Off global;
-        Dwarf_Error error = NULL;
-        if (dwarf_fine(die.dwarf, dwarf_attr(die.raw, DW_AT_stmt_list, &at, &error), &error)) {
-            there = dwarf_fine(die.dwarf, dwarf_global_formref(at, &global, &error), &error);
-            offset = there ? global : 0;
-            dwarf_dealloc_attribute(at);
-        }
-    }
+    bool there = die_offset(die, DW_AT_stmt_list, &offset);
     die_free(&die);
     if (!there || offset + 4 > section->size)
         return false;

@@ -46,6 +46,7 @@ static void read_offset(struct die die, struct member *member) {
             }
         } else {
             member->location = bytes;
+            member->dwarf = die.dwarf;
             member->location_size = size;
         }
         return;
@@ -107,6 +108,34 @@ static void *into_arena(struct module *module, void *list, size_t bytes) {
     return copy;
 }
 
+/* DW_TAG_variant_part (DWARF 5, section 5.7.10). */
+static void read_variants(struct module *module, struct die part, struct type *type) {
+    struct die die, inner;
+    size_t cap = 0;
+    if (die_ref(part, DW_AT_discr, &die)) {
+        type->discriminant.type = type_target(module, die, 0);
+        read_offset(die, &type->discriminant);
+        die_free(&die);
+    }
+    if (!die_child(part, &die))
+        return;
+    do {
+        struct member_list members = {0};
+        if (die_tag(die) != DW_TAG_variant || type->variant_count >= MEMBERS_MAX ||
+            !die_child(die, &inner))
+            continue;
+        read_member(module, inner, die_tag(inner), &members);
+        die_free(&inner);
+        struct variant *variant =
+            members.count ? ARRAY_ADD(type->variants, type->variant_count, cap) : NULL;
+        if (variant) {
+            variant->member = members.list[0];
+            variant->otherwise = !die_unsigned(die, DW_AT_discr_value, &variant->value);
+        }
+        free(members.list);
+    } while (die_step(&die));
+}
+
 static void read_inside(struct module *module, struct die die, struct type *type) {
     struct member_list members = {0};
     size_t enumerator_cap = 0;
@@ -121,11 +150,16 @@ static void read_inside(struct module *module, struct die die, struct type *type
             read_member(module, child, tag, &members);
         else if (type->kind == TYPE_FUNCTION && tag == DW_TAG_unspecified_parameters)
             type->variadic = true;
+        else if (type_is_composite(type) && tag == DW_TAG_variant_part && !type->variants)
+            read_variants(module, child, type);
         else if (type_is_composite(type) && (tag == DW_TAG_member || tag == DW_TAG_inheritance))
             read_member(module, child, tag, &members);
     } while (die_step(&child));
     type->members = into_arena(module, members.list, members.count * sizeof *members.list);
     type->member_count = type->members ? members.count : 0;
+    type->variants =
+        into_arena(module, type->variants, type->variant_count * sizeof *type->variants);
+    type->variant_count = type->variants ? type->variant_count : 0;
     type->enumerators =
         into_arena(module, type->enumerators, type->enumerator_count * sizeof *type->enumerators);
     type->enumerator_count = type->enumerators ? type->enumerator_count : 0;

@@ -11,6 +11,8 @@ static const struct memory_block *block_at(const struct memory *memory, uint64_t
 }
 
 enum memory_result memory_read(struct memory *memory, uint64_t address, void *out, size_t size) {
+    if (address + size < address) /* nobody can read beyond the last address */
+        return MEMORY_FAULT;
     for (size_t done = 0; done < size;) {
         const struct memory_block *block = block_at(memory, address + done);
         if (!block) {
@@ -25,6 +27,17 @@ enum memory_result memory_read(struct memory *memory, uint64_t address, void *ou
         done += n;
     }
     return MEMORY_OK;
+}
+
+size_t memory_known(const struct memory *memory, uint64_t address, size_t size) {
+    size_t known = 0;
+    while (known < size) {
+        const struct memory_block *block = block_at(memory, address + known);
+        if (!block || block->fault)
+            break;
+        known += block->size - (size_t)(address + known - block->address);
+    }
+    return known < size ? known : size;
 }
 
 void memory_want(struct memory *memory, uint64_t address, size_t size) {

@@ -37,6 +37,9 @@ struct memory {
 /* MEMORY_AGAIN: noted in `wants`. MEMORY_FAULT: not readable, or past a bound (`full`). */
 enum memory_result memory_read(struct memory *memory, uint64_t address, void *out, size_t size);
 
+/* How many bytes from `address` on are known, of `size`; 0 at a fault. */
+size_t memory_known(const struct memory *memory, uint64_t address, size_t size);
+
 /* Notes a range that will be wanted, if it is not known. */
 void memory_want(struct memory *memory, uint64_t address, size_t size);
 

@@ -183,6 +183,7 @@ static void list_section(struct module *module, struct dwarf *dwarf, bool types,
             unit->die = die;
             unit->version = version;
             unit->types = types || kind == DW_UT_type || kind == DW_UT_split_type;
+            unit->type_die = offset + type_offset;
             memcpy(&unit->signature, signature.signature, 8);
         }
         if (next <= offset)
@@ -199,11 +200,16 @@ static void list_units(struct module *module, struct dwarf *dwarf) {
         list_section(module, dwarf, true, &units);
     dwarf->units = units.list;
     dwarf->unit_count = units.count;
+    for (size_t i = 0; i < units.count; i++)
+        if (units.list[i].types)
+            map_put(&dwarf->signatures, units.list[i].signature, (void *)(uintptr_t)(i + 1));
 }
 
 struct error *module_add_split(struct module *module, const char *path, struct dwarf **out) {
     struct elf_file *elf = NULL;
     *out = NULL;
+    if (module->dwo_count >= SPLITS_MAX)
+        return error_new(ERROR_RUN, "%s: more than %d .dwo files", module->path, SPLITS_MAX);
     struct error *error = elf_open(path, NULL, 0, &elf);
     if (error)
         return error;
@@ -221,6 +227,23 @@ struct error *module_add_split(struct module *module, const char *path, struct d
         list_units(module, *dwo);
     *out = *dwo;
     return error;
+}
+
+struct dwarf *module_package(struct module *module) {
+    const char *paths[] = {module->path, module->debug ? module->debug->path : NULL};
+    char path[8192];
+    for (size_t i = 0; i < 2 && !module->package_sought; i++) {
+        snprintf(path, sizeof path, "%s.dwp", paths[i] ? paths[i] : "");
+        if (!paths[i] || access(path, R_OK))
+            continue;
+        struct error *error = module_add_split(module, path, &module->package);
+        if (error)
+            note(module, "%s", error->message);
+        error_free(error);
+        module->package_sought = true;
+    }
+    module->package_sought = true;
+    return module->package;
 }
 
 /* ---- opening ---- */
@@ -268,8 +291,54 @@ struct error *module_open_image(const char *name, const void *bytes, size_t size
     return NULL;
 }
 
+/* A hundred sessions on one program read its file, and the C library's, once. */
+static _Thread_local struct module *opened;
+
+static bool is_file(const struct module *module, const char *path, const struct stat *file) {
+    return module->file.st_dev == file->st_dev && module->file.st_ino == file->st_ino &&
+           module->file.st_size == file->st_size &&
+           module->file.st_mtim.tv_sec == file->st_mtim.tv_sec &&
+           module->file.st_mtim.tv_nsec == file->st_mtim.tv_nsec &&
+           !strcmp(module->opened_as, path);
+}
+
+static void share(struct module *module, const char *path, const struct stat *file) {
+    module->opened_as = strdup(path);
+    if (!module->opened_as)
+        return; /* it is its opener's alone */
+    module->file = *file;
+    module->uses = 1;
+    module->next = opened;
+    opened = module;
+}
+
 struct error *module_open(const char *path, struct module **out) {
-    return module_open_image(path, NULL, 0, out);
+    struct stat file;
+    bool there = !stat(path, &file);
+    for (struct module *module = opened; there && module; module = module->next)
+        if (is_file(module, path, &file)) {
+            module->uses++;
+            *out = module;
+            return NULL;
+        }
+    struct error *error = module_open_image(path, NULL, 0, out);
+    if (!error && there)
+        share(*out, path, &file);
+    return error;
+}
+
+/* False: somebody else has it open still. */
+static bool unshare(struct module *module) {
+    if (!module->opened_as)
+        return true;
+    if (--module->uses)
+        return false;
+    struct module **at = &opened;
+    while (*at != module)
+        at = &(*at)->next;
+    *at = module->next;
+    free(module->opened_as);
+    return true;
 }
 
 static void close_units(struct dwarf *dwarf) {
@@ -279,6 +348,8 @@ static void close_units(struct dwarf *dwarf) {
         for (size_t k = 0; k < unit->function_count; k++)
             function_free(unit->functions[k]);
         free(unit->functions);
+        free(unit->by_offset);
+        free(unit->spans);
         lines_free(unit->lines);
         if (unit->names) {
             free(unit->names->list);
@@ -290,11 +361,13 @@ static void close_units(struct dwarf *dwarf) {
         return;
     free(dwarf->units);
     map_free(&dwarf->types);
+    map_free(&dwarf->signatures);
+    map_free(&dwarf->splits);
     dwarf_close(dwarf);
 }
 
 void module_close(struct module *module) {
-    if (!module)
+    if (!module || !unshare(module))
         return;
     frames_free(module->frames);
     for (size_t i = 0; i < module->dwo_count; i++) {

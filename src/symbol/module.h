@@ -6,6 +6,7 @@
 #pragma once
 
 #include "symbol/dwarf.h"
+#include <sys/stat.h>
 
 #define MODULE_MEMORY ((size_t)1 << 30) /* bytes that all of a module's answers may cost */
 
@@ -22,21 +23,26 @@ struct unit {
     uint64_t offset, end; /* of the unit, header included, in its section */
     uint64_t die;         /* offset of its first entry */
     bool types;           /* in .debug_types, or a type unit of DWARF 5 */
-    uint64_t signature;   /* the dwo id of a skeleton and of its split unit */
+    uint64_t signature;   /* of a type unit; the dwo id of a skeleton and of its split unit */
+    uint64_t type_die;    /* of a type unit: the offset of its type's entry */
 
     bool loaded;
     const char *name, *comp_dir, *producer; /* "" where there is none */
     unsigned language, version;
-    uint64_t base; /* low_pc: what old ranges and location lists are relative to */
+    uint64_t base;        /* low_pc: what old ranges and location lists are relative to */
+    uint64_t ranges_base; /* of its lists; of its split unit's in GNU's extension to DWARF 4 */
     struct range *ranges;
     size_t range_count;
+    uint64_t strings_base; /* of a split unit, in .debug_str_offsets.dwo */
     struct unit *split;    /* the unit in the .dwo file that has the entries; or NULL */
     struct unit *skeleton; /* of a split unit */
     struct names *names;
     struct lines *lines;
     bool lines_read;
     struct function **functions; /* functions.h */
-    size_t function_count;
+    struct function **by_offset; /* the same, by their entries' places */
+    struct span *spans;          /* which addresses are whose */
+    size_t function_count, span_count;
     bool functions_read;
     int8_t optimised; /* 1: has location lists, -1: has none, 0: not looked yet */
 };
@@ -56,6 +62,8 @@ struct module {
     struct dwarf **dwos;
     struct elf_file **dwo_elfs;
     size_t dwo_count, dwo_cap, dwo_elf_cap;
+    struct dwarf *package; /* the one of `dwos` that is the program's .dwp; or NULL */
+    bool package_sought;
     struct pc_range *pcs; /* sorted; after the first unit_at() */
     size_t pc_count;
     bool pcs_read;
@@ -65,17 +73,28 @@ struct module {
     struct map labels; /* demangled names, by address; after the first module_label() */
     struct arena arena;
     char *note; /* what people should know: a debug file that did not fit; or NULL */
+
+    /* Shared by all that have opened the same file under the same name. */
+    struct module *next;
+    char *opened_as;
+    struct stat file;
+    unsigned uses;
 };
 
 /* ERROR_RUN where the file cannot be used at all. Debug info is optional: `note` says why a file
- * that should have it was not taken. */
+ * that should have it was not taken. A file that is open already is not read again: each
+ * module_open() wants its module_close(). */
 struct error *module_open(const char *path, struct module **out);
 struct error *module_open_image(const char *name, const void *bytes, size_t size,
                                 struct module **out);
 void module_close(struct module *module);
 
 /* Opens a .dwo file of the module, which owns it. *out NULL: it has no debug info. */
+#define SPLITS_MAX 65536
 struct error *module_add_split(struct module *module, const char *path, struct dwarf **out);
+
+/* PROGRAM.dwp, in which all .dwo files are; NULL: there is none. */
+struct dwarf *module_package(struct module *module);
 
 /* The functions' and objects' symbols of the file itself, or of its debug file. */
 const struct elf_symbol *module_symbols(struct module *module, size_t *count);
@@ -95,6 +114,17 @@ void unit_load(struct unit *unit);
 struct unit *unit_entries(struct unit *unit);
 struct unit *unit_at(struct module *module, uint64_t pc);
 struct unit *unit_of(struct die die);
+
+/* Where the unit's part of a section of a .dwp begins (DW_SECT_*); a .dwo has one part, from 0. */
+uint64_t unit_contribution(struct unit *unit, unsigned section);
+
+/* An entry of .debug_addr: that of the program's file, also for split units. */
+bool unit_address(struct unit *unit, uint64_t index, uint64_t *out);
+
+/* One entry of a list of ranges (DW_RLE_*), with its operands as they are in the file. `base` is
+ * that of the offsets that follow. False: it is no range. */
+bool list_range(struct unit *unit, unsigned code, uint64_t a, uint64_t b, uint64_t *base,
+                uint64_t *low, uint64_t *high);
 
 /* False: no entry of the unit has this name. True: perhaps one has. Cheap. */
 bool unit_may_name(struct unit *unit, const char *name, size_t n);

@@ -72,6 +72,65 @@ const char *name_canonical(struct module *module, const char *name) {
     return name;
 }
 
+/* The namespaces and classes around an entry of a type unit, and its own name. Entries stand in the
+ * order of their offsets, so each level has one that can hold it. */
+static void path_to(struct die parent, uint64_t offset, struct buffer *out, int depth) {
+    struct die die, holder = {0};
+    if (depth > DEPTH || !die_child(parent, &die))
+        return;
+    do {
+        if (die_place(die).offset > offset)
+            break;
+        die_free(&holder);
+        if (!die_at(die_place(die), &holder))
+            holder.raw = NULL;
+    } while (die_step(&die));
+    die_free(&die);
+    const char *name = holder.raw ? die_string(holder, DW_AT_name) : NULL;
+    buffer_printf(out, "%s%s", out->len ? "::" : "", name ? name : "(anonymous namespace)");
+    if (holder.raw && die_place(holder).offset < offset)
+        path_to(holder, offset, out, depth + 1);
+    die_free(&holder);
+}
+
+/* A stand-in for the type of a type unit: clang's have no name, gcc's stand outside of their
+ * namespaces. */
+static void name_of_type_unit(struct walk *walk, struct die whole, struct name *name) {
+    struct unit *unit = unit_of(whole);
+    struct buffer path = BUFFER_INIT(4096);
+    struct die root, declared;
+    if (name->parent || !unit ||
+        !die_at((struct die_place){unit->dwarf, unit->die, unit->version < 5}, &root)) {
+        name->name = die_string(whole, DW_AT_name);
+        return;
+    }
+    uint64_t offset = die_place(whole).offset;
+    if (die_ref(whole, DW_AT_specification, &declared)) {
+        offset = die_place(declared).offset;
+        die_free(&declared);
+    }
+    path_to(root, offset, &path, 0);
+    if (path.data && !path.failed)
+        name->name = arena_strdup(&walk->unit->module->arena, path.data);
+    buffer_free(&path);
+    die_free(&root);
+}
+
+/* What a type is called, where its entry alone does not say so. */
+static void find_type_name(struct walk *walk, struct die die, struct name *name) {
+    struct die whole;
+    if (die_ref(die, DW_AT_signature, &whole)) {
+        name_of_type_unit(walk, whole, name);
+        die_free(&whole);
+    }
+    /* In gcc's type units the definition stands outside of its namespaces. */
+    const struct name *from = die_has(die, DW_AT_specification) ? origin(walk, die) : NULL;
+    if (from)
+        name->parent = from->parent;
+    name->transparent =
+        name->tag == DW_TAG_namespace && (!name->name || die_flag(die, DW_AT_export_symbols));
+}
+
 static uint32_t add(struct walk *walk, struct die die, unsigned tag, uint32_t parent) {
     struct names *names = walk->names;
     struct name *name =
@@ -84,6 +143,8 @@ static uint32_t add(struct walk *walk, struct die die, unsigned tag, uint32_t pa
                           .parent = parent,
                           .tag = (uint16_t)tag,
                           .name = die_string(die, DW_AT_name)};
+    if (has_inside(tag))
+        find_type_name(walk, die, name);
     bool made = tag == DW_TAG_subprogram || tag == DW_TAG_variable;
     if (made || has_inside(tag))
         describe_code(die, name);
@@ -154,7 +215,8 @@ static void walk_inside(struct walk *walk, struct die parent_die, uint32_t paren
             walk_function(walk, die, depth + 1);
         if (has_inside(tag)) {
             bool plain = tag == DW_TAG_enumeration_type && !die_flag(die, DW_AT_enum_class);
-            walk_inside(walk, die, plain ? parent : self, depth + 1);
+            uint32_t outside = self ? walk->names->list[self - 1].parent : 0;
+            walk_inside(walk, die, plain ? outside : self, depth + 1);
         }
     } while (walk->names->count < NAMES_MAX && die_step(&die));
     die_free(&die);
@@ -170,6 +232,14 @@ static void resolve_loose(struct walk *walk) {
         struct name *from = origin(walk, die);
         name->parent = from ? from->parent : name->parent;
         die_free(&die);
+    }
+}
+
+/* A pattern with thousands of matches compares each of them with all names. */
+static void measure(struct names *names) {
+    for (size_t i = 0; i < names->count; i++) {
+        size_t len = names->list[i].name ? strlen(names->list[i].name) : 0;
+        names->list[i].len = (uint16_t)(len < UINT16_MAX ? len : UINT16_MAX);
     }
 }
 
@@ -194,6 +264,7 @@ const struct names *unit_names(struct unit *unit) {
         resolve_loose(&walk);
         die_free(&die);
     }
+    measure(unit->names);
     return unit->names;
 }
 
@@ -201,11 +272,13 @@ struct die_place name_place(struct unit *unit, const struct name *name) {
     return (struct die_place){unit_entries(unit)->dwarf, name->offset, name->types};
 }
 
-void name_qualified(const struct names *names, const struct name *name, struct buffer *out) {
+static void spell(const struct names *names, const struct name *name, bool visible,
+                  struct buffer *out) {
     const struct name *path[DEPTH + 1];
     size_t n = 0;
-    for (const struct name *at = name; at && n < DEPTH; n++) {
-        path[n] = at;
+    for (const struct name *at = name; at && n < DEPTH;) {
+        if (!visible || !at->transparent)
+            path[n++] = at;
         at = at->parent ? &names->list[at->parent - 1] : NULL;
     }
     while (n--) {
@@ -219,11 +292,20 @@ void name_qualified(const struct names *names, const struct name *name, struct b
     }
 }
 
+void name_qualified(const struct names *names, const struct name *name, struct buffer *out) {
+    spell(names, name, false, out);
+}
+
+void name_visible(const struct names *names, const struct name *name, struct buffer *out) {
+    spell(names, name, true, out);
+}
+
 /* Go's names are whole paths: "http.Get" is the end of "net/http.Get". */
 static bool fits(const struct unit *unit, const struct name *name, const char *text, size_t n) {
-    if (!name->name)
+    if (!name->name || name->len < n || n >= UINT16_MAX)
         return false;
-    if (!strncmp(name->name, text, n) && (name->name[n] == '\0' || name->name[n] == '<'))
+    if (name->name[n - 1] == text[n - 1] && !strncmp(name->name, text, n) &&
+        (name->name[n] == '\0' || name->name[n] == '<'))
         return true;
     size_t have = unit_is_go(unit) ? strlen(name->name) : 0;
     return have > n && !memcmp(name->name + have - n, text, n) &&
@@ -236,7 +318,7 @@ static bool search(struct dwarf *dwarf, const char *text, size_t n, unsigned kin
         struct unit *unit = &dwarf->units[i];
         unit_load(unit);
         struct unit *entries = unit_entries(unit);
-        if (text && !unit_may_name(entries, text, n))
+        if (text && !entries->names && !unit_may_name(entries, text, n))
             continue;
         const struct names *names = unit_names(unit);
         for (size_t k = 0; k < names->count; k++) {

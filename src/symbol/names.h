@@ -9,10 +9,12 @@ struct name {
     uint64_t offset;  /* of its entry */
     uint32_t parent;  /* index + 1 of the enclosing namespace or class; 0 = none */
     uint16_t tag;
+    uint16_t len;     /* of `name`, 65535 at most */
     bool declaration; /* its definition is elsewhere */
     bool code;        /* a function with code of its own */
     bool inlined;     /* an abstract function, of which copies may be anywhere */
     bool types;       /* its entry is in .debug_types */
+    bool transparent; /* a namespace without a name, or an inline one */
     bool loose;       /* made from an entry that comes later: resolved when all are there */
 };
 
@@ -29,6 +31,9 @@ const struct names *unit_names(struct unit *unit);
 
 /* Appends the name with its namespaces and classes: "ns::C::f", Go's "main.f" as it is. */
 void name_qualified(const struct names *names, const struct name *name, struct buffer *out);
+
+/* The same without namespaces that need not be said: "outer::x" for an x in an inline one. */
+void name_visible(const struct names *names, const struct name *name, struct buffer *out);
 
 /* A name of the debug info in its canonical form (cxx_name.h); in the module's arena, or as it is.
  */

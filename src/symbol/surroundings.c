@@ -85,6 +85,11 @@ bool machine_tls_address(struct machine *m) {
         return machine_fail(m, "the thread pointer is not known here");
     const struct elf_file *elf = loaded->module->elf;
     uint64_t align = elf->tls_align;
+    /* gcc 12 writes addresses into split DWARF 5, where offsets belong. */
+    if (offset.i >= elf->tls_size && offset.i - elf->tls_address < elf->tls_size)
+        offset.i -= elf->tls_address;
+    if (offset.i >= elf->tls_size)
+        return machine_fail(m, "its location is outside of the thread's variables");
     if (arch->tls_variant == 2)
         return machine_push(m, base - (elf->tls_size + align - 1) / align * align + offset.i);
     uint64_t gap = (arch->tls_gap + align - 1) / align * align;

@@ -270,6 +270,13 @@ static const struct type *type_at_depth(struct module *module, struct die_place 
         return known;
     if (depth > PLAIN_DEPTH || !die_at(place, &die))
         return &unknown_type;
+    if (die_ref(die, DW_AT_signature, &holder)) { /* it stands for the type of a type unit */
+        known = type_at_depth(module, die_place(holder), depth + 1);
+        map_put(&place.dwarf->types, die_key(place), (void *)known);
+        die_free(&holder);
+        die_free(&die);
+        return known;
+    }
     unsigned tag = die_tag(die);
     struct type *type = make(module, die, tag);
     if (!type || !map_put(&place.dwarf->types, die_key(place), type)) {

@@ -38,7 +38,15 @@ struct member {
     bool virtual_base; /* its offset is in the object's vtable: `location` computes it */
     const uint8_t *location;
     size_t location_size;
-    bool artificial; /* made by the compiler: a vtable pointer */
+    struct dwarf *dwarf; /* whose section has `location` */
+    bool artificial;     /* made by the compiler: a vtable pointer */
+};
+
+/* One of the shapes that an enumeration of Rust's can have. */
+struct variant {
+    struct member member;
+    uint64_t value; /* of the discriminant */
+    bool otherwise; /* for all values that no other variant has */
 };
 
 struct enumerator {
@@ -66,6 +74,9 @@ struct type {
     uint64_t stride;        /* bytes between elements */
     struct member *members; /* after type_complete(); a function's parameters */
     size_t member_count;
+    struct variant *variants; /* of which an object has one at a time */
+    size_t variant_count;
+    struct member discriminant; /* says which; without a type: there is only one */
     struct enumerator *enumerators;
     size_t enumerator_count;
     struct die_place place;

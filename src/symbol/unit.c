@@ -15,8 +15,47 @@ static const char *string_or_empty(struct die die, unsigned attribute) {
     return text ? text : "";
 }
 
-/* The unit of the .dwo file that belongs to this skeleton (DWARF 5, section 3.1.3; GNU's
- * extensions before that). */
+#define SECT_STR_OFFSETS 6 /* DWARF 5, table 7.1 */
+#define STR_OFFSETS_HEADER 8
+
+uint64_t unit_contribution(struct unit *unit, unsigned section) {
+    struct Dwarf_Debug_Fission_Per_CU_s parts = {0};
+    struct die die = unit_die(unit);
+    Dwarf_Error error = NULL;
+    bool there =
+        die.raw &&
+        dwarf_fine(unit->dwarf, dwarf_get_debugfission_for_die(die.raw, &parts, &error), &error);
+    die_free(&die);
+    return there ? parts.pcu_offset[section] : 0;
+}
+
+/* GNU's extension before DWARF 5, which has the id in the unit's header. */
+static uint64_t dwo_id(const struct unit *unit, struct die root) {
+    uint64_t id = unit->signature;
+    if (unit->version < 5)
+        die_unsigned(root, DW_AT_GNU_dwo_id, &id);
+    return id;
+}
+
+static void read_splits(struct dwarf *dwo) {
+    dwo->splits_read = true;
+    for (size_t i = 0; i < dwo->unit_count; i++) {
+        struct die root = dwo->units[i].types ? (struct die){0} : unit_die(&dwo->units[i]);
+        if (root.raw)
+            map_put(&dwo->splits, dwo_id(&dwo->units[i], root), (void *)(uintptr_t)(i + 1));
+        die_free(&root);
+    }
+}
+
+static struct unit *split_of(struct dwarf *dwo, uint64_t id) {
+    if (dwo && !dwo->splits_read)
+        read_splits(dwo);
+    uintptr_t index = dwo ? (uintptr_t)map_get(&dwo->splits, id) : 0;
+    return index ? &dwo->units[index - 1] : NULL;
+}
+
+/* The unit with this skeleton's entries, in the program's .dwp or in a .dwo file (DWARF 5, section
+ * 3.1.3; GNU's extensions before that). */
 static void find_split(struct unit *unit, struct die die) {
     const char *name = die_string(die, DW_AT_dwo_name);
     name = name ? name : die_string(die, DW_AT_GNU_dwo_name);
@@ -24,29 +63,24 @@ static void find_split(struct unit *unit, struct die die) {
     struct dwarf *dwo;
     if (!name || unit->dwarf->main)
         return;
-    snprintf(path, sizeof path, "%s%s%s", *name == '/' ? "" : unit->comp_dir,
-             *name == '/' ? "" : "/", name);
-    struct error *error = module_add_split(unit->module, path, &dwo);
-    if (error && !unit->module->note)
-        unit->module->note = strdup(error->message);
-    error_free(error);
-    uint64_t id = unit->signature;
-    if (unit->version < 5)
-        die_unsigned(die, DW_AT_GNU_dwo_id, &id);
-    for (size_t i = 0; dwo && i < dwo->unit_count; i++) {
-        struct unit *split = &dwo->units[i];
-        uint64_t own = split->signature;
-        struct die root = split->types ? (struct die){0} : unit_die(split);
-        if (root.raw && split->version < 5)
-            die_unsigned(root, DW_AT_GNU_dwo_id, &own);
-        die_free(&root);
-        if (!split->types && own == id) {
-            unit->split = split;
-            split->skeleton = unit;
-            unit_load(split);
-            return;
-        }
+    uint64_t id = dwo_id(unit, die);
+    struct unit *split = split_of(module_package(unit->module), id);
+    if (!split) {
+        snprintf(path, sizeof path, "%s%s%s", *name == '/' ? "" : unit->comp_dir,
+                 *name == '/' ? "" : "/", name);
+        struct error *error = module_add_split(unit->module, path, &dwo);
+        if (error && !unit->module->note)
+            unit->module->note = strdup(error->message);
+        error_free(error);
+        split = split_of(dwo, id);
     }
+    if (!split)
+        return;
+    unit->split = split;
+    split->skeleton = unit;
+    split->strings_base =
+        unit_contribution(split, SECT_STR_OFFSETS) + (split->version < 5 ? 0 : STR_OFFSETS_HEADER);
+    unit_load(split);
 }
 
 static unsigned language_of_others(const struct unit *unit) {
@@ -80,6 +114,8 @@ void unit_load(struct unit *unit) {
     unit->comp_dir = string_or_empty(die, DW_AT_comp_dir);
     unit->producer = string_or_empty(die, DW_AT_producer);
     die_address(die, DW_AT_low_pc, &low);
+    die_offset(die, unit->version < 5 ? DW_AT_GNU_ranges_base : DW_AT_rnglists_base,
+               &unit->ranges_base);
     unit->base = unit->skeleton ? unit->skeleton->base : low;
     if (!unit->types)
         die_ranges(die, low, &unit->ranges, &unit->range_count, &cap);
@@ -115,6 +151,28 @@ struct unit *unit_of(struct die die) {
         }
     }
     return NULL;
+}
+
+bool unit_address(struct unit *unit, uint64_t index, uint64_t *out) {
+    Dwarf_Addr address = 0;
+    Dwarf_Error error = NULL;
+    unit = unit->skeleton ? unit->skeleton : unit;
+    struct die die = unit_die(unit);
+    bool there =
+        die.raw &&
+        dwarf_fine(unit->dwarf, dwarf_debug_addr_index_to_addr(die.raw, index, &address, &error),
+                   &error);
+    die_free(&die);
+    *out = address;
+    return there;
+}
+
+bool die_of_signature(struct dwarf *dwarf, uint64_t signature, struct die *out) {
+    uintptr_t index = (uintptr_t)map_get(&dwarf->signatures, signature);
+    if (!index)
+        return false;
+    const struct unit *unit = &dwarf->units[index - 1];
+    return die_at((struct die_place){dwarf, unit->type_die, unit->version < 5}, out);
 }
 
 /* ---- which unit has this pc ---- */
@@ -166,7 +224,7 @@ struct unit *unit_at(struct module *module, uint64_t pc) {
  * (or the index of its offset) into .debug_info. So a search for those bytes rules most units out
  * without decoding any of them. */
 
-static const uint8_t *section_of(struct dwarf *dwarf, const char *name, size_t *size) {
+const uint8_t *dwarf_section(struct dwarf *dwarf, const char *name, size_t *size) {
     char variant[64];
     struct elf_section *section = elf_section_named(dwarf->elf, name);
     if (!section) {
@@ -216,17 +274,17 @@ bool unit_may_name(struct unit *unit, const char *name, size_t n) {
     if (dwarf->main || dwarf->alt ||
         dwarf->shares) /* indices and strings of other files: too many ways */
         return true;
-    const uint8_t *info = section_of(dwarf, old_types ? ".debug_types" : ".debug_info", &size);
+    const uint8_t *info = dwarf_section(dwarf, old_types ? ".debug_types" : ".debug_info", &size);
     if (!info || unit->end > size || unit->offset >= unit->end)
         return false;
     info += unit->offset;
     size = unit->end - unit->offset;
     if (has_text(info, size, name, n))
         return true;
-    const uint8_t *strings = section_of(dwarf, ".debug_str", &strings_size);
+    const uint8_t *strings = dwarf_section(dwarf, ".debug_str", &strings_size);
     if (!strings)
         return false;
-    if (section_of(dwarf, ".debug_str_offsets", &index_size))
+    if (dwarf_section(dwarf, ".debug_str_offsets", &index_size))
         return has_text(strings, strings_size, name, n);
     return mentions_string(info, size, strings, strings_size, name, n);
 }

@@ -1,6 +1,8 @@
 /* What main and worker say to each other: frames over the worker's stdin and stdout. */
 #pragma once
 
+#define NOTE_FD 3 /* the worker inherits it: backend/ptrace/note.h */
+
 #include "base/buffer.h"
 #include <stdint.h>
 

@@ -1,5 +1,6 @@
 #include "worker/link.h"
 
+#include "backend/ptrace/note.h"
 #include "base/log.h"
 #include "value/event.h"
 #include "worker/frame.h"
@@ -13,6 +14,8 @@
 struct reach {
     char *uri;     /* NULL: not known yet, nothing was armed */
     bool repaired; /* nothing of ours is there */
+    int memory;    /* of a process that is traced natively; -1: of none, or not to be had */
+    pid_t pid;
 };
 
 struct link {
@@ -25,6 +28,8 @@ struct link {
     uv_process_t process;
     uv_pipe_t to, from;
     struct buffer received, event;
+    int note_fd;
+    struct note *note; /* where native breakpoints stand */
     int handles, code;
     bool exited, ended, said_over, repairing, released, delivered;
     int64_t status;
@@ -49,9 +54,18 @@ char *link_find_worker(void) {
                : strdup(PICKGLASS_LIBEXEC "/pickglass-worker");
 }
 
+static void free_reach(struct reach *reach) {
+    free(reach->uri);
+    if (reach->memory >= 0)
+        close(reach->memory);
+}
+
 static void free_link(struct link *link) {
     for (size_t i = 0; i < link->job.target_count; i++)
-        free(link->reaches[i].uri);
+        free_reach(&link->reaches[i]);
+    note_unmap(link->note);
+    if (link->note_fd >= 0)
+        close(link->note_fd);
     free(link->reaches);
     job_clear(&link->job);
     buffer_free(&link->received);
@@ -95,10 +109,9 @@ static void become_repair(struct link *link) {
     }
     while (link->job.target_count > kept) {
         target_clear(&targets[--link->job.target_count]);
-        free(link->reaches[link->job.target_count].uri);
+        free_reach(&link->reaches[link->job.target_count]);
     }
-    free(link->job.recipe);
-    link->job.recipe = NULL;
+    job_clear_recipes(&link->job);
     link->job.options.mode = SESSION_REPAIR;
     link->job.options.connect_ms = REPAIR_CONNECT_MS;
 }
@@ -140,10 +153,11 @@ static void on_repaired(struct link *link, int code) {
     link->code = ERROR_RUN;
     if (code) {
         error_free(link->death);
-        link->death = error_new(ERROR_RUN,
-                                "the worker died, and not every target could be repaired: look for "
-                                "breakpoints named pg%s...",
-                                link->job.run);
+        link->death =
+            error_new(ERROR_RUN,
+                      "the worker died, and not every target could be repaired: it may meet "
+                      "breakpoints of this run (named pg%s... where they have names)",
+                      link->job.run);
     }
     deliver(link);
 }
@@ -175,8 +189,19 @@ static void close_if_done(struct link *link) {
     close_handle(&link->from);
 }
 
+/* Before anything else: each moment a thread may run into one. */
+static void redeem(struct link *link) {
+    for (size_t i = 0; i < link->job.target_count; i++) {
+        const struct reach *reach = &link->reaches[i];
+        size_t n = reach->memory >= 0 ? note_redeem(link->note, reach->pid, reach->memory) : 0;
+        if (n)
+            LOG(LOG_WORKER, 1, "took %zu breakpoints out of process %d", n, reach->pid);
+    }
+}
+
 static void on_worker_exit(uv_process_t *process, int64_t status, int signal) {
     struct link *link = process->data;
+    redeem(link);
     link->exited = true;
     link->status = status;
     link->signal = signal;
@@ -197,6 +222,8 @@ static void on_reachable(struct link *link, const char *text, size_t n) {
         return;
     free(reach->uri);
     reach->uri = strndup(space + 1, n - (size_t)(space + 1 - text));
+    if (reach->memory < 0 && reach->uri)
+        reach->memory = note_open(reach->uri, &reach->pid);
 }
 
 static void on_frame(struct link *link, enum frame_type type, const char *payload, size_t len) {
@@ -290,15 +317,17 @@ static struct error *spawn(struct link *link) {
     char *argv[] = {link->worker, "run", NULL};
     uv_pipe_init(link->loop, &link->to, 0);
     uv_pipe_init(link->loop, &link->from, 0);
-    uv_stdio_container_t stdio[3] = {{UV_CREATE_PIPE | UV_READABLE_PIPE, {init(link, &link->to)}},
-                                     {UV_CREATE_PIPE | UV_WRITABLE_PIPE, {init(link, &link->from)}},
-                                     {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO}};
+    uv_stdio_container_t stdio[NOTE_FD + 1] = {
+        {UV_CREATE_PIPE | UV_READABLE_PIPE, {init(link, &link->to)}},
+        {UV_CREATE_PIPE | UV_WRITABLE_PIPE, {init(link, &link->from)}},
+        {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO},
+        {.flags = UV_INHERIT_FD, .data.fd = link->note_fd}};
     uv_process_options_t options = {.file = link->worker,
                                     .args = argv,
                                     .exit_cb = on_worker_exit,
                                     .flags = UV_PROCESS_DETACHED,
                                     .stdio = stdio,
-                                    .stdio_count = 3};
+                                    .stdio_count = link->note ? NOTE_FD + 1 : NOTE_FD};
     init(link, &link->process);
     int code = uv_spawn(link->loop, &link->process, &options);
     if (code)
@@ -325,6 +354,10 @@ struct error *link_start(uv_loop_t *loop, const char *worker, struct job *job,
     link->job = *job;
     *job = (struct job){0};
     link->received = link->event = BUFFER_INIT(FRAME_MAX * 2);
+    link->note_fd = note_create();
+    link->note = note_map(link->note_fd);
+    for (size_t i = 0; i < link->job.target_count; i++)
+        link->reaches[i].memory = -1;
     struct error *error = spawn(link);
     if (error)
         link_release(link);

@@ -5,6 +5,7 @@
 #include "worker/job.h"
 #include "worker/relay.h"
 
+#include "backend/ptrace/note.h"
 #include "base/log.h"
 #include "session/run_id.h"
 #include "value/event.h"
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define QUEUE_HIGH (8u << 20) /* bytes waiting for main: the sinks do not follow */
 #define QUEUE_LOW (1u << 20)
@@ -288,15 +290,15 @@ static struct error *read_recipe(struct worker *w, size_t i) {
     const struct backend_ops *ops = backend_find(target->uri, &why);
     if (!ops)
         return error_new(ERROR_USAGE, "target %s: %s: %s", target->name, target->uri, why);
-    if (!w->job.recipe)
+    if (!w->job.recipe_count)
         return NULL;
     bool shared = i && !target->params.count && !w->job.targets[0].params.count;
     if (shared) {
         w->recipes[i] = w->recipes[0];
         return NULL;
     }
-    struct error *error = recipe_parse(w->job.recipe_name, w->job.recipe, strlen(w->job.recipe),
-                                       &w->job.params, target, &w->recipes[i]);
+    struct error *error = recipe_parse_all(w->job.recipes, w->job.recipe_count, &w->job.params,
+                                           target, &w->recipes[i]);
     return error ? error : session_fits(w->recipes[i], ops->caps);
 }
 
@@ -312,10 +314,21 @@ static struct error *make_sessions(struct worker *w) {
     for (; w->session_count < n && !error; w->session_count++) {
         struct target *target = &w->job.targets[w->session_count];
         error = session_new(&w->loop, w->job.run, target->name, target->uri,
+                            target->binary ? target->binary : w->job.binary,
                             w->recipes[w->session_count], &w->job.options, &hooks, w,
                             &w->sessions[w->session_count]);
     }
     return error;
+}
+
+/* Connecting there once more would start something else; what was started says by itself where it
+ * can be reached. */
+static bool can_be_reached_again(const char *uri) {
+    static const char *const starters[] = {"dlv+exec:", "gdb", "native"};
+    for (size_t i = 0; i < sizeof starters / sizeof *starters; i++)
+        if (!strncmp(uri, starters[i], strlen(starters[i])))
+            return false;
+    return true;
 }
 
 static void start_job(struct worker *w, const char *payload, size_t len) {
@@ -323,6 +336,9 @@ static void start_job(struct worker *w, const char *payload, size_t len) {
         refuse_job(w, error_new(ERROR_RUN, "the worker got a job that it cannot read"));
         return;
     }
+    w->job.options.note = note_map(NOTE_FD);
+    if (w->job.options.note) /* else the number is another file's */
+        close(NOTE_FD);
     struct error *error = make_sessions(w);
     if (error) {
         refuse_job(w, error);
@@ -336,7 +352,7 @@ static void start_job(struct worker *w, const char *payload, size_t len) {
             uv_timer_start(&w->duration, on_duration, recipe->limits.duration_ns / 1000000, 0);
     }
     for (size_t i = 0; i < w->session_count; i++) {
-        if (strncmp(w->job.targets[i].uri, "dlv+exec:", 9))
+        if (can_be_reached_again(w->job.targets[i].uri))
             tell_reachable(w, &w->job.targets[i], w->job.targets[i].uri);
         session_start(w->sessions[i]);
     }

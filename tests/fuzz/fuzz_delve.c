@@ -28,6 +28,15 @@ static void check_json(struct fuzz *fuzz) {
     json_decref(json);
 }
 
+/* What is whole by its text is never asked for again. */
+static void whole(struct fuzz *fuzz, const json_t *variable) {
+    struct delve_reader reader = {.into = &fuzz->into, .load = {256, 64, 3, 256}, .memory = memory};
+    buffer_clear(&fuzz->into);
+    delve_value(&reader, variable);
+    if (reader.incomplete || (reader.failed && !fuzz->into.failed))
+        abort();
+}
+
 static void one(struct fuzz *fuzz, const json_t *variable) {
     static const struct delve_load loads[] = {{256, 64, 3, 256}, {4, 2, 1, 3}, {0, 0, 0, 0}};
     for (int i = 0; i < 6; i++) {
@@ -49,20 +58,19 @@ static void variables(struct fuzz *fuzz, struct span list) {
     bool broken;
     while (span_element(&list, &element, &broken)) {
         json_t *json = span_decode(element, &fuzz->scratch);
+        if (json && delve_is_whole(element))
+            whole(fuzz, json);
         if (json)
             one(fuzz, json);
         json_decref(json);
     }
 }
 
-static void thread(struct fuzz *fuzz, struct span span) {
-    struct delve_thread thread;
+static void look_at(struct fuzz *fuzz, const struct delve_thread *thread) {
     struct delve_breakpoint breakpoint;
     struct delve_info info;
-    if (!delve_thread_parse(span, &thread))
-        return;
-    delve_breakpoint_parse(thread.breakpoint, &breakpoint);
-    if (!delve_info_parse(thread.info, &info))
+    delve_breakpoint_parse(thread->breakpoint, &breakpoint);
+    if (!delve_info_parse(thread->info, &info))
         return;
     variables(fuzz, info.variables);
     variables(fuzz, info.arguments);
@@ -75,7 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct buffer line = BUFFER_INIT(1 << 18);
     struct delve_reply reply;
     struct delve_state state;
-    struct span found, element;
+    struct delve_thread thread;
+    struct span found;
     bool broken;
     buffer_add(&line, data, size); /* as from the stream: a NUL stands behind the line */
     if (!line.failed && delve_reply_parse(span_of(line.data, line.len), &reply)) {
@@ -86,9 +95,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             json_decref(json);
         }
         if (delve_state_parse(reply.result, &state)) {
-            thread(&fuzz, state.current_thread);
-            while (span_element(&state.threads, &element, &broken))
-                thread(&fuzz, element);
+            if (delve_thread_parse(state.current_thread, &thread))
+                look_at(&fuzz, &thread);
+            while (delve_thread_next(&state.threads, &thread, &broken))
+                look_at(&fuzz, &thread);
         }
     }
     buffer_free(&line);

@@ -119,7 +119,7 @@ static json_t *set_registers(struct peek *peek, const json_t *request) {
         if (!arch_register_named(peek->space.arch, name, &reg))
             continue;
         const char *text = json_string_value(value);
-        if (text && strlen(text) >= 2 && !strncmp(name, "xmm", 3)) {
+        if (text && strlen(text) >= 2 && reg.class == REGISTER_FLOAT) {
             uint8_t bytes[16] = {0};
             for (size_t i = 0; i < 16 && text[2 * i] && text[2 * i + 1]; i++)
                 sscanf(text + 2 * i, "%2hhx", &bytes[i]);

@@ -49,3 +49,11 @@ Test(memory, bounds_hold) {
     cr_assert_eq(memory.want_count, 1);
     memory_free(&memory);
 }
+
+Test(memory, beyond_the_last_address) {
+    struct memory memory = {0};
+    uint8_t bytes[8];
+    cr_assert_eq(memory_read(&memory, UINT64_MAX - 3, bytes, 8), MEMORY_FAULT);
+    cr_assert_eq(memory.want_count, 0, "it can never come");
+    memory_free(&memory);
+}

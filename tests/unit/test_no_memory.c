@@ -3,6 +3,8 @@
 #include "base/secret.h"
 #include "delve/scan.h"
 #include "delve/variable.h"
+#include "gdb/description.h"
+#include "gdb/stop.h"
 #include "recipe/recipe.h"
 #include <regex.h>
 #include <stdio.h>
@@ -239,6 +241,42 @@ static bool decode(struct buffer *out) {
     return done;
 }
 
+static const char wire[] = "+$T05swbreak:;06:20e5f*\"7f0* ;07:f8e4f*\"7f0* ;10:b11140*';thread:"
+                           "p24dd.24dd;core:0;#4e";
+
+static bool receive(struct buffer *out) {
+    struct packet_reader reader = PACKET_READER_INIT;
+    struct packet packet = {0};
+    struct gdb_stop stop;
+    size_t taken;
+    bool done = packet_next(&reader, wire, 1, &taken, &packet) &&
+                packet_next(&reader, wire + 1, strlen(wire + 1), &taken, &packet) &&
+                packet.intact && gdb_stop_parse(packet.data, packet.len, &stop);
+    for (size_t i = 0; done && i < stop.register_count; i++)
+        buffer_printf(out, "%u=%.*s ", stop.registers[i].number, (int)stop.registers[i].len,
+                      stop.registers[i].hex);
+    if (done)
+        gdb_thread_write(out, stop.thread);
+    if (done)
+        packet_write(out, packet.data, packet.len);
+    packet_reader_free(&reader);
+    return done && !out->failed;
+}
+
+static const char list[] =
+    "<l><library name=\"/a\" l_addr=\"0x10\"/><library name=\"/b\" l_addr=\"0x20\"/></l>";
+
+static bool list_libraries(struct buffer *out) {
+    struct gdb_libraries libraries;
+    struct error *error = gdb_libraries_read(list, strlen(list), &libraries);
+    for (size_t i = 0; !error && i < libraries.count; i++)
+        buffer_printf(out, "%s %llx ", libraries.list[i].name,
+                      (unsigned long long)libraries.list[i].bias);
+    gdb_libraries_free(&libraries);
+    error_free(error);
+    return !error && !out->failed;
+}
+
 enum { OVER = 2, WRONG = 4, LEAK = 8, CRASH = 16 }; /* 1 is what a sanitizer exits with */
 
 /* Runs the job with its n-th allocation refused, and tells how it went; OVER: there were fewer. */
@@ -312,6 +350,8 @@ int main(int argc, char **argv) {
     every_allocation("a wrong recipe", parse_wrong);
     every_allocation("an expression", evaluate);
     every_allocation("a variable", decode);
+    every_allocation("a stop reply", receive);
+    every_allocation("a list of libraries", list_libraries);
     __wrap_free(documented);
     return failures ? 1 : 0;
 }

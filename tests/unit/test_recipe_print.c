@@ -52,10 +52,11 @@ Test(recipe_print, filters) {
 Test(recipe_print, later_errors_stand_at_their_key) {
     char *text = with_lines("    when: x > 3");
     struct recipe *r = parsed(text);
-    struct error *error = recipe_error(r, probe_key_mark(&r->probes[0], "when"), "no %s here", "x");
+    struct error *error =
+        recipe_error(r->source, probe_key_mark(&r->probes[0], "when"), "no %s here", "x");
     SHOULD_BE(error->message, "r.yaml:5:11: no x here", "at the key");
     error_free(error);
-    error = recipe_error(r, probe_key_mark(&r->probes[0], "keep"), "x");
+    error = recipe_error(r->source, probe_key_mark(&r->probes[0], "keep"), "x");
     SHOULD_BE(error->message, "r.yaml:3:3: x", "at the probe");
     error_free(error);
     recipe_free(r);

@@ -123,6 +123,32 @@ Test(scan, elements) {
     cr_expect(!span_element(&rest, &element, &broken) && !broken, "absent is empty");
 }
 
+Test(scan, elements_with_their_members) {
+    static const struct {
+        const char *text;
+        size_t n;
+        bool broken;
+    } cases[] = {{"[]", 0, false},
+                 {"[{\"id\":1}, {\"x\":[{}],\"id\":2} ,{}]", 3, false},
+                 {"null", 0, false},
+                 {"[{\"id\":1},5]", 1, true},
+                 {"[{\"id\":1},null]", 1, true},
+                 {"[{\"id\":1},{\"id\"", 1, true},
+                 {"[{\"id\":1},]", 1, true},
+                 {"[{\"id\":1}", 1, true},
+                 {"[{\"id\":1}{}]", 1, true}};
+    static const char *const names[] = {"id"};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct span rest = of(cases[i].text), out[1];
+        bool broken = false;
+        size_t n = 0;
+        for (; span_element_members(&rest, names, out, 1, &broken); n++)
+            cr_expect_eq(span_int(out[0]), n < 2 ? (int64_t)n + 1 : 0, "%s", cases[i].text);
+        cr_expect_eq(n, cases[i].n, "%s: %zu elements", cases[i].text, n);
+        cr_expect_eq(broken, cases[i].broken, "%s: broken %d", cases[i].text, broken);
+    }
+}
+
 static char *nested(size_t depth) {
     char *text = malloc(2 * depth + 32);
     char *p = text + sprintf(text, "{\"id\":");

@@ -37,13 +37,12 @@ Test(state, a_stop) {
 
 Test(state, every_thread_is_seen) {
     struct delve_state state;
-    struct delve_thread threads[2];
-    struct span rest, element;
+    struct delve_thread threads[3];
     bool broken;
     size_t n = 0;
     cr_assert(delve_state_parse(of(STATE), &state));
-    for (rest = state.threads; span_element(&rest, &element, &broken); n++)
-        cr_assert(n < 2 && delve_thread_parse(element, &threads[n]));
+    for (struct span rest = state.threads; delve_thread_next(&rest, &threads[n], &broken);)
+        cr_assert(++n <= 2);
     cr_assert_eq(n, 2);
     cr_assert(!broken);
     cr_assert_eq(threads[0].id, 16287);

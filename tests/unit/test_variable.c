@@ -99,6 +99,42 @@ Test(variable, single_values) {
     }
 }
 
+static bool is_whole(const char *text) {
+    return delve_is_whole(span_of(text, strlen(text)));
+}
+
+Test(variable, whole_by_its_text) {
+    static const char *const whole[] = {
+        INT("5"),
+        STRING("abc", 3),
+        STRING("", 0),
+        "{\"kind\":1,\"value\":\"true\"}",
+        "{\"kind\":25,\"value\":\"\",\"unreadable\":\"input/output error\",\"len\":2}",
+        "{\"kind\":24,\"value\":\"abc\",\"StringValueBytes\":null,\"len\":3}"};
+    static const char *const perhaps[] = {
+        STRING("abc", 10),
+        STRING("a\\u003cc", 3),
+        STRING("a\xef\xbf\xbd", 4),
+        STRING("a\\ufffd", 4),
+        "{\"kind\":24,\"value\":\"a\",\"StringValueBytes\":\"Yf8=\",\"len\":1}",
+        "{\"kind\":22,\"value\":\"0\"}",
+        "{\"kind\":25,\"value\":\"\",\"unreadable\":\"\"}",
+        "{\"kind\":25,\"value\":\"\",\"unreadable\":\"\\u0000\"}",
+        "{\"kind\":25,\"value\":\"\",\"unreadable\":123456}",
+        "{\"kind\":2}",
+        "5",
+        ""};
+    struct delve_reader reader = {.load = LOADED};
+    for (size_t i = 0; i < COUNT(whole); i++) {
+        cr_expect(is_whole(whole[i]), "%s", whole[i]);
+        struct decoded got = decode(whole[i], reader);
+        cr_expect(!got.incomplete && !got.failed, "%s", whole[i]);
+        free(got.json);
+    }
+    for (size_t i = 0; i < COUNT(perhaps); i++)
+        cr_expect(!is_whole(perhaps[i]), "%s", perhaps[i]);
+}
+
 /* struct in struct in struct, with a scalar at each level */
 static const char nested[] =
     "{\"kind\":25,\"realType\":\"main.A\",\"len\":2,\"children\":[{\"name\":\"n\",\"kind\":2,"

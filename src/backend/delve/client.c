@@ -49,7 +49,8 @@ static void on_deadline(uv_timer_t *timer) {
         return;
     const char *hint = b->connected ? ""
                                     : "; a single-client dlv that already has a client accepts no "
-                                      "other (start it with --accept-multiclient)";
+                                      "other (start it with --accept-multiclient), and a server "
+                                      "that is no `dlv ... --headless` may say nothing at all";
     delve_lost(b, error_new(ERROR_RUN, "%s: no answer to %s within %.3gs%s", b->uri,
                             delve_method_name(b->calls[0].method), b->timeout_ms / 1e3, hint));
 }
@@ -125,6 +126,7 @@ static void on_empty_batch(uv_timer_t *timer) {
 void delve_flush(struct backend *b) {
     if (!b->swept && !b->command_running)
         delve_sweep(b);
+    delve_send_reads(b);
     b->batch_open = true;
     delve_send(b);
     if (!b->batch && !b->dead)
@@ -225,6 +227,11 @@ static void on_bytes(void *owner, const char *bytes, size_t n) {
 
 static void on_opened(void *owner, struct error *error) {
     struct backend *b = owner;
+    if (error && b->started) { /* dlv says where it listens, and then opens what it is to debug */
+        error_free(error);
+        error = error_new(ERROR_RUN,
+                          "%s: the server ended as soon as it was there: see what it said", b->uri);
+    }
     if (error)
         delve_lost(b, error);
     else

@@ -2,6 +2,7 @@
 #include "backend/delve/delve.h"
 
 #include "base/log.h"
+#include "loop/ssh.h"
 #include "session/run_id.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -9,43 +10,21 @@
 
 static const char announcement[] = "API server listening at: ";
 
-static bool is_loopback(const char *where) {
-    char host[256], port[8];
-    return stream_split(where, host, sizeof host, port, sizeof port) &&
-           (!strncmp(host, "127.", 4) || !strcmp(host, "localhost") || !strcmp(host, "::1"));
-}
-
-/* "user@box:22/127.0.0.1:4040": ssh's part and what is forwarded. */
-static bool split_ssh(const char *rest, char *box, size_t size, char *port, size_t port_size,
-                      const char **forward) {
-    const char *slash = strchr(rest, '/'),
-               *colon = memchr(rest, ':', slash ? (size_t)(slash - rest) : 0);
-    const char *end = colon ? colon : slash;
-    if (!slash || !slash[1] || end == rest || *rest == '-' || (size_t)(end - rest) >= size)
-        return false;
-    memcpy(box, rest, (size_t)(end - rest));
-    box[end - rest] = '\0';
-    *port = '\0';
-    if (colon)
-        snprintf(port, port_size, "%.*s", (int)(slash - colon - 1), colon + 1);
-    *forward = slash + 1;
-    return true;
-}
-
 struct error *delve_check_uri(const char *uri, bool insecure) {
-    char host[256], port[8], box[256];
-    const char *rest = strchr(uri, ':') + 1, *forward;
+    char host[256], port[8];
+    const char *rest = strchr(uri, ':') + 1;
+    struct ssh_way way;
     bool ok = true;
     if (!strncmp(uri, "dlv://", 6)) {
         ok = stream_split(uri + 6, host, sizeof host, port, sizeof port);
-        if (ok && !insecure && !is_loopback(uri + 6))
+        if (ok && !insecure && !stream_is_loopback(uri + 6))
             return error_new(
                 ERROR_USAGE,
                 "%s is not on this machine, and Delve neither encrypts nor asks who you "
                 "are: use dlv+ssh://USER@HOST/127.0.0.1:PORT, or --insecure",
                 uri);
     } else if (!strncmp(uri, "dlv+ssh://", 10)) {
-        ok = split_ssh(uri + 10, box, sizeof box, port, sizeof port, &forward);
+        ok = ssh_way(uri + 10, &way);
     } else {
         ok = *rest != '\0';
     }
@@ -75,15 +54,11 @@ static void connect_pipe(struct backend *b, const char *rest) {
     open_stream(b, &(struct stream_address){.kind = STREAM_COMMAND, .where = rest});
 }
 
-/* The user's own OpenSSH, with all of its configuration; BatchMode because nobody could answer. */
 static void connect_ssh(struct backend *b, const char *rest) {
-    char box[256] = "", port[8] = "";
-    const char *forward = "";
-    split_ssh(rest + 2, box, sizeof box, port, sizeof port, &forward);
-    const char *with_port[] = {"ssh", "-o", "BatchMode=yes", "-p", port, "-W", forward, box, NULL};
-    const char *plain[] = {"ssh", "-o", "BatchMode=yes", "-W", forward, box, NULL};
-    open_stream(b, &(struct stream_address){
-                       .kind = STREAM_COMMAND, .where = b->uri, .argv = *port ? with_port : plain});
+    struct ssh_way way;
+    ssh_way(rest + 2, &way); /* delve_check_uri() has looked at it */
+    open_stream(
+        b, &(struct stream_address){.kind = STREAM_COMMAND, .where = b->uri, .argv = way.argv});
 }
 
 static void on_server_output(void *owner, const char *bytes, size_t n) {
@@ -255,7 +230,7 @@ static void on_state(struct backend *b, struct span result) {
         delve_lost(b, error_new(ERROR_RUN, "%s: its target has already exited", b->uri));
         return;
     }
-    b->pid = state.pid;
+    b->pid = b->pid ? b->pid : state.pid; /* another one is told by the next stop */
     copy_text(b, state.command_line, b->command_line, sizeof b->command_line);
     find_breakpoint(b, &state);
     b->info = (struct target_info){.pid = state.pid,

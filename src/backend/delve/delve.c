@@ -46,11 +46,11 @@ static void on_detached(struct backend *b, void *ctx, struct span result, struct
 }
 
 /* Closing the connection is the ordinary way to leave: a multiclient server goes on, a
- * single-client one detaches from what it attached to. Detach ends the server, and kills what it
- * launched. */
+ * single-client one detaches from what it attached to, and ends. Detach ends the server, and kills
+ * what it launched. */
 static void delve_leave(struct backend *b, enum leave_how how) {
     b->leaving = true;
-    if (how == LEAVE_KILL && !b->command_running) {
+    if (how == LEAVE_KILL && !b->attached && !b->command_running) {
         delve_call(b, DELVE_DETACH, json_pack("{s:b}", "Kill", 1), on_detached, NULL);
         delve_send(b);
     } else {
@@ -71,6 +71,7 @@ static void delve_destroy(struct backend *b) {
     buffer_free(&b->stop_line);
     buffer_free(&b->hit_texts);
     buffer_free(&b->child_output);
+    free(b->costs);
     free(b->hits);
     free(b->hit_infos);
     free(b->calls);
@@ -94,6 +95,7 @@ static const struct backend_caps delve_caps = {
                     "code ends as a panic, so use \"panic: true\"",
                 [TRIGGER_SYSCALL] = "Delve does not stop at system calls"},
     .conditions = true,
+    .hit_conditions = true,
     .registers = true,
     .goroutines = true,
     .stops_all = true,
@@ -113,6 +115,7 @@ const struct backend_ops delve_ops = {
     .arm = delve_arm,
     .disarm = delve_disarm,
     .read = delve_read,
+    .came = delve_came,
     .give_up = delve_give_up,
     .flush = delve_flush,
     .resume = delve_resume,

@@ -7,6 +7,7 @@
  *   arm.c      breakpoints and watchpoints
  *   stop.c     a reply to `continue` becomes a stop
  *   read.c     values, stacks, goroutines at a stop
+ *   answer.c   stacks, goroutines, registers, threads as values
  *   list.c     what `pickglass list` asks */
 #pragma once
 
@@ -31,6 +32,7 @@ struct call {
     void *ctx;
 };
 
+struct cost;
 struct read; /* one thing that was asked for at this stop */
 struct memory;
 
@@ -89,6 +91,9 @@ struct backend {
     struct buffer hit_texts; /* function and file names of `hits` */
     char stop_what[256];
     struct read *reads;
+    uint64_t under_way_ns, read_ns; /* expected of reads that were sent; since when */
+    struct cost *costs;             /* from earlier stops; one a want at most */
+    size_t cost_count, cost_cap;
     struct memory *memories;
 };
 
@@ -126,8 +131,16 @@ void delve_stop_clear(struct backend *b);
 /* read.c */
 enum read_result delve_read(struct backend *b, const struct hit *hit, const struct want *want,
                             struct buffer *into, value_ref *out);
+bool delve_came(struct backend *b, const struct hit *hit, const struct want *want);
+void delve_send_reads(struct backend *b); /* as many as should be under way */
 void delve_give_up(struct backend *b);
 void delve_reads_clear(struct backend *b);
+
+/* answer.c */
+value_ref delve_stack(const struct want *want, const json_t *frames, struct buffer *into);
+value_ref delve_goroutine(const json_t *goroutine, struct buffer *into, bool brief);
+value_ref delve_answer(const struct hit *hit, const struct want *want, const json_t *result,
+                       struct buffer *into);
 
 /* list.c */
 void delve_ask_list(struct backend *b, const char *what, const char *pattern, reply_fn *on_reply,

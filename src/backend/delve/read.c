@@ -1,22 +1,37 @@
 /* Values at a stop. What came with the stop is taken from there; what did not, or was loaded less
- * deeply than wanted, is asked for, everything that is missing in one write, and read again. */
+ * deeply than wanted, is asked for, and read again.
+ *
+ * Delve answers what it was asked, however long that takes, before it lets the target go on. So
+ * only as much is under way as is known to be quick, from the last time: then all that is missing
+ * goes out in one write. */
 #include "backend/delve/delve.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define MEMORY_CHUNK 1000 /* ExamineMemory gives no more at a time */
 
-enum read_state { READ_WAITING, READ_ANSWERED, READ_FAILED };
+#define AHEAD_NS                                                                                   \
+    UINT64_C(5000000) /* what may be under way at once; so much, where it is not known */
+
+enum read_state { READ_QUEUED, READ_WAITING, READ_ANSWERED, READ_FAILED };
 
 struct read {
     struct read *next;
     const struct want *want;
     int64_t goroutine, thread;
     enum read_state state;
+    enum delve_method method;
+    json_t *params; /* until it is sent */
+    uint64_t ns;    /* what it is expected to take, while it is under way */
     json_t *result;
     char *error;
+};
+
+/* What a read has taken. */
+struct cost {
+    const struct want *want;
+    uint64_t ns;
 };
 
 struct memory {
@@ -32,16 +47,67 @@ struct chunk {
     uint32_t offset;
 };
 
+/* ---- how many are under way ---- */
+
+static struct cost *cost_of(struct backend *b, const struct want *want) {
+    for (size_t i = 0; i < b->cost_count; i++)
+        if (b->costs[i].want == want)
+            return &b->costs[i];
+    return NULL;
+}
+
+static void learn(struct backend *b, struct read *read) {
+    uint64_t now = uv_hrtime();
+    struct cost *cost = cost_of(b, read->want);
+    if (!cost && (cost = ARRAY_ADD(b->costs, b->cost_count, b->cost_cap)))
+        cost->want = read->want;
+    if (cost)
+        cost->ns = now - b->read_ns; /* the server works through them one by one */
+    b->read_ns = now;
+    b->under_way_ns -= read->ns;
+    read->ns = 0;
+}
+
+static void on_read(struct backend *b, void *ctx, struct span result, struct error *error);
+
+/* The oldest first; the list has the newest first. */
+static struct read *next_queued(struct backend *b) {
+    struct read *next = NULL;
+    for (struct read *read = b->reads; read; read = read->next)
+        if (read->state == READ_QUEUED)
+            next = read;
+    return next;
+}
+
+void delve_send_reads(struct backend *b) {
+    struct read *read;
+    while (!b->dead && (read = next_queued(b))) {
+        const struct cost *cost = cost_of(b, read->want);
+        read->ns = cost ? cost->ns : AHEAD_NS;
+        if (b->under_way_ns && b->under_way_ns + read->ns > AHEAD_NS)
+            return;
+        if (!b->under_way_ns)
+            b->read_ns = uv_hrtime();
+        b->under_way_ns += read->ns;
+        read->state = READ_WAITING;
+        json_t *params = read->params;
+        read->params = NULL;
+        delve_call(b, read->method, params, on_read, read);
+    }
+}
+
 static void on_read(struct backend *b, void *ctx, struct span result, struct error *error) {
     struct read *read = ctx;
-    if (error) {
+    learn(b, read);
+    if (read->state == READ_WAITING && error) {
         read->state = READ_FAILED;
         read->error = strdup(error->message);
-    } else {
+    } else if (read->state == READ_WAITING) {
         read->state = READ_ANSWERED;
         read->result = span_decode(result, &b->scratch);
     }
     error_free(error);
+    delve_send_reads(b);
 }
 
 static void on_chunk(struct backend *b, void *ctx, struct span result, struct error *error) {
@@ -78,9 +144,13 @@ static void ask(struct backend *b, const struct hit *hit, const struct want *wan
         json_decref(params);
         return;
     }
-    *read = (struct read){b->reads, want, hit->goroutine, hit->thread, READ_WAITING, NULL, NULL};
+    *read = (struct read){.next = b->reads,
+                          .want = want,
+                          .goroutine = hit->goroutine,
+                          .thread = hit->thread,
+                          .method = method,
+                          .params = params};
     b->reads = read;
-    delve_call(b, method, params, on_read, read);
 }
 
 static struct delve_load load_of(const struct want *want) {
@@ -138,7 +208,11 @@ static void ask_list(struct backend *b, const struct hit *hit, const struct want
     struct read *read = calloc(1, sizeof *read);
     if (!read)
         return;
-    *read = (struct read){b->reads, want, hit->goroutine, hit->thread, READ_WAITING, NULL, NULL};
+    *read = (struct read){.next = b->reads,
+                          .want = want,
+                          .goroutine = hit->goroutine,
+                          .thread = hit->thread,
+                          .state = READ_WAITING};
     b->reads = read;
     delve_ask_list(b, want->expr, want->pattern, on_read, read);
 }
@@ -217,105 +291,6 @@ static bool convert_all(struct backend *b, const struct want *want, const json_t
     return whole;
 }
 
-static void put_location(struct buffer *into, value_ref frame, const json_t *location) {
-    char pc[24];
-    snprintf(pc, sizeof pc, "0x%" PRIx64, delve_uint(json_object_get(location, "pc")));
-    value_set_text(into, frame, "function",
-                   delve_text(json_object_get(json_object_get(location, "function"), "name")));
-    value_set_text(into, frame, "file", delve_text(json_object_get(location, "file")));
-    value_set(into, frame, "line", value_int(into, delve_int(json_object_get(location, "line"))));
-    value_set_text(into, frame, "pc", pc);
-}
-
-static value_ref convert_stack(const struct want *want, const json_t *frames, struct buffer *into) {
-    value_ref list = value_new(into, VALUE_LIST);
-    const json_t *frame;
-    size_t i;
-    json_array_foreach(frames, i, frame) {
-        if (i == want->frames)
-            break;
-        value_ref object = value_new(into, VALUE_OBJECT);
-        put_location(into, object, frame);
-        value_append(into, list, object);
-    }
-    return list;
-}
-
-static value_ref convert_goroutine(const json_t *g, struct buffer *into, bool brief) {
-    static const char *const statuses[] = {"idle",     "runnable", "running", "syscall",  "waiting",
-                                           "moribund", "dead",     "enqueue", "copystack"};
-    static const struct {
-        const char *key, *from;
-    } places[] = {{"at", "userCurrentLoc"}, {"go", "goStatementLoc"}, {"start", "startLoc"}};
-    int64_t status = delve_int(json_object_get(g, "status"));
-    value_ref object = value_new(into, VALUE_OBJECT);
-    value_set(into, object, "id", value_int(into, delve_int(json_object_get(g, "id"))));
-    value_set_text(into, object, "status",
-                   status >= 0 && status < 9 ? statuses[status] : "unknown");
-    for (size_t i = 0; i < (brief ? 2 : 3); i++) {
-        value_ref place = value_new(into, VALUE_OBJECT);
-        put_location(into, place, json_object_get(g, places[i].from));
-        value_set(into, object, places[i].key, place);
-    }
-    const char *key;
-    json_t *label;
-    value_ref labels = value_new(into, VALUE_OBJECT);
-    json_object_foreach(json_object_get(g, "labels"), key, label)
-        value_set_text(into, labels, key, delve_text(label));
-    if (json_object_size(json_object_get(g, "labels")))
-        value_set(into, object, "labels", labels);
-    return object;
-}
-
-static value_ref convert_goroutines(const struct want *want, const json_t *result,
-                                    struct buffer *into) {
-    value_ref list = value_new(into, VALUE_LIST);
-    const json_t *g, *group;
-    size_t i;
-    uint64_t total = 0;
-    json_array_foreach(json_object_get(result, "Groups"), i, group) total +=
-        delve_uint(json_object_get(group, "Total"));
-    json_array_foreach(json_object_get(result, "Goroutines"), i, g) {
-        if (i == want->load.items)
-            break;
-        value_append(into, list, convert_goroutine(g, into, true));
-    }
-    if (value_get(into, list) && total > value_get(into, list)->len)
-        value_truncate(into, list, total);
-    return list;
-}
-
-static value_ref find_goroutine(const struct hit *hit, const json_t *result, struct buffer *into) {
-    const json_t *g;
-    size_t i;
-    json_array_foreach(json_object_get(result, "Goroutines"), i,
-                       g) if (delve_int(json_object_get(g, "id")) ==
-                              hit->goroutine) return convert_goroutine(g, into, false);
-    return value_new(into, VALUE_NULL);
-}
-
-static value_ref convert_registers(const json_t *result, struct buffer *into) {
-    value_ref object = value_new(into, VALUE_OBJECT);
-    const json_t *reg;
-    size_t i;
-    json_array_foreach(json_object_get(result, "Regs"), i, reg)
-        value_set_text(into, object, delve_text(json_object_get(reg, "Name")),
-                       delve_text(json_object_get(reg, "Value")));
-    return object;
-}
-
-static value_ref convert_thread(const struct hit *hit, const json_t *result, struct buffer *into) {
-    const json_t *thread;
-    size_t i, n = json_array_size(json_object_get(result, "Threads"));
-    value_ref object = value_new(into, VALUE_OBJECT);
-    value_set(into, object, "id", value_int(into, hit->thread));
-    value_set(into, object, "threads", value_int(into, (int64_t)n));
-    json_array_foreach(json_object_get(result, "Threads"), i,
-                       thread) if (delve_int(json_object_get(thread, "id")) == hit->thread)
-        put_location(into, object, thread);
-    return object;
-}
-
 /* The answer to ask_*() as a value. */
 static bool convert_answer(struct backend *b, const struct hit *hit, const struct want *want,
                            const json_t *result, struct buffer *into, value_ref *out) {
@@ -324,35 +299,54 @@ static bool convert_answer(struct backend *b, const struct hit *hit, const struc
     case WANT_ARGS:
     case WANT_RESULTS: return convert_all(b, want, json_object_get(result, "Args"), into, out);
     case WANT_LOCALS: return convert_all(b, want, json_object_get(result, "Variables"), into, out);
-    case WANT_STACK: *out = convert_stack(want, json_object_get(result, "Locations"), into); break;
-    case WANT_REGISTERS: *out = convert_registers(result, into); break;
-    case WANT_GOROUTINE: *out = find_goroutine(hit, result, into); break;
-    case WANT_GOROUTINES: *out = convert_goroutines(want, result, into); break;
-    case WANT_THREAD: *out = convert_thread(hit, result, into); break;
-    case WANT_LIST: *out = delve_convert_list(want->expr, result, into); break;
+    default: *out = delve_answer(hit, want, result, into); return true;
     }
-    return true;
 }
 
 /* ---- what came with the stop ---- */
 
-static const json_t *prefetched(struct backend *b, const struct hit *hit, const struct want *want) {
-    struct hit_info *info = &b->hit_infos[hit - b->hits];
+/* Which of the breakpoint's variables it is; SIZE_MAX: none. */
+static size_t variable_index(const struct site *site, const struct want *want) {
     size_t index = 0;
-    if (span_is_null(info->info.variables))
-        return NULL;
-    for (size_t i = 0; i < hit->site->want_count; i++) {
-        const struct want *other = &hit->site->wants[i];
-        if (other->kind != WANT_EXPR)
+    for (size_t i = 0; i < site->want_count; i++) {
+        if (site->wants[i].kind != WANT_EXPR)
             continue;
-        if (!strcmp(other->expr, want->expr)) {
-            if (!info->variables)
-                info->variables = span_decode(info->info.variables, &b->scratch);
-            return json_array_get(info->variables, index);
-        }
+        if (!strcmp(site->wants[i].expr, want->expr))
+            return index;
         index++;
     }
-    return NULL;
+    return SIZE_MAX;
+}
+
+static const json_t *prefetched(struct backend *b, const struct hit *hit, const struct want *want) {
+    struct hit_info *info = &b->hit_infos[hit - b->hits];
+    size_t index = variable_index(hit->site, want);
+    if (index == SIZE_MAX || span_is_null(info->info.variables))
+        return NULL;
+    if (!info->variables)
+        info->variables = span_decode(info->info.variables, &b->scratch);
+    return json_array_get(info->variables, index);
+}
+
+static bool variable_came(struct span list, size_t index) {
+    struct span element;
+    bool broken;
+    while (span_element(&list, &element, &broken))
+        if (!index--)
+            return delve_is_whole(element);
+    return false;
+}
+
+bool delve_came(struct backend *b, const struct hit *hit, const struct want *want) {
+    if (!hit->site)
+        return false;
+    const struct delve_info *info = &b->hit_infos[hit - b->hits].info;
+    switch (want->kind) {
+    case WANT_EXPR: return variable_came(info->variables, variable_index(hit->site, want));
+    case WANT_STACK: return !span_is_null(info->stack);
+    case WANT_GOROUTINE: return !span_is_null(info->goroutine);
+    default: return false;
+    }
 }
 
 static bool take_span(struct backend *b, struct span span, const struct want *want,
@@ -360,9 +354,9 @@ static bool take_span(struct backend *b, struct span span, const struct want *wa
     json_t *list = span_decode(span, &b->scratch);
     bool whole = true;
     if (want->kind == WANT_STACK)
-        *out = convert_stack(want, list, into);
+        *out = delve_stack(want, list, into);
     else if (want->kind == WANT_GOROUTINE)
-        *out = convert_goroutine(list, into, false);
+        *out = delve_goroutine(list, into, false);
     else
         whole = convert_all(b, want, list, into, out);
     json_decref(list);
@@ -415,11 +409,15 @@ enum read_result delve_read(struct backend *b, const struct hit *hit, const stru
         int came = from_stop(b, hit, want, into, out);
         if (came > 0)
             return READ_DONE;
+        if (b->command_running) { /* delve_came() took it for whole: it is no JSON */
+            *out = value_error(into, "what the server sent with the stop cannot be read");
+            return READ_DONE;
+        }
         if (!came)
             askers[want->kind](b, hit, want);
         return READ_AGAIN;
     }
-    if (read->state == READ_WAITING)
+    if (read->state <= READ_WAITING)
         return READ_AGAIN;
     if (read->state == READ_FAILED) {
         *out = value_error(into, "%s", read->error ? read->error : "out of memory");
@@ -430,7 +428,7 @@ enum read_result delve_read(struct backend *b, const struct hit *hit, const stru
 
 void delve_give_up(struct backend *b) {
     for (struct read *read = b->reads; read; read = read->next) {
-        if (read->state != READ_WAITING)
+        if (read->state > READ_WAITING)
             continue;
         read->state = READ_FAILED;
         read->error = strdup("not read: max_pause was over");
@@ -460,10 +458,12 @@ void delve_reads_clear(struct backend *b) {
     }
     for (struct read *read = b->reads, *next; read; read = next) {
         next = read->next;
+        json_decref(read->params);
         json_decref(read->result);
         free(read->error);
         free(read);
     }
     b->reads = NULL;
+    b->under_way_ns = 0;
     clear_memories(b);
 }

@@ -113,7 +113,6 @@ static void look_at_thread(struct backend *b, const struct delve_thread *thread)
         note_stranger(b, breakpoint.name, breakpoint.id);
         return;
     }
-    site->server_hits = breakpoint.total_hits;
     struct hit *hit = add_hit(b, thread, site);
     if (hit && site->identify_frame)
         identify_frame(b, hit, &b->hit_infos[b->hit_count - 1]);
@@ -122,14 +121,11 @@ static void look_at_thread(struct backend *b, const struct delve_thread *thread)
 }
 
 static bool look_at_threads(struct backend *b, const struct delve_state *state) {
-    struct span rest = state->threads, element;
+    struct span rest = state->threads;
     struct delve_thread thread;
     bool broken;
-    while (span_element(&rest, &element, &broken)) {
-        if (!delve_thread_parse(element, &thread))
-            return false;
+    while (delve_thread_next(&rest, &thread, &broken))
         look_at_thread(b, &thread);
-    }
     return !broken;
 }
 
@@ -198,7 +194,6 @@ static void deliver(struct backend *b) {
     b->stop.count = b->hit_count;
     b->stop.pid = b->pid;
     b->stop.what = b->stop_what;
-    b->stop.halted_too = b->halting;
     if (!b->dead)
         b->events->stopped(b->owner, &b->stop);
 }

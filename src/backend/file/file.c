@@ -5,35 +5,12 @@
  * Completions come from a timer, so none runs inside of an operation. */
 #include "backend/file/file.h"
 
-#include "lang/shape.h"
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BIT(trigger) (1u << (trigger))
-
-static const char *language_of(struct backend *b) {
-    static const struct {
-        unsigned code;
-        const char *name;
-    } names[] = {{DW_LANG_Go, "Go"},
-                 {DW_LANG_Rust, "Rust"},
-                 {DW_LANG_C_plus_plus, "C++"},
-                 {DW_LANG_C_plus_plus_03, "C++"},
-                 {DW_LANG_C_plus_plus_11, "C++"},
-                 {DW_LANG_C_plus_plus_14, "C++"}};
-    struct dwarf *dwarf = b->space.list[0].module->dwarf;
-    if (!dwarf)
-        return "no debug info";
-    for (size_t i = 0; i < dwarf->unit_count; i++) {
-        unit_load(&dwarf->units[i]);
-        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
-            if (dwarf->units[i].language == names[k].code)
-                return names[k].name;
-    }
-    return "C";
-}
 
 static struct error *open_file(struct backend *b) {
     struct module *module;
@@ -45,11 +22,11 @@ static struct error *open_file(struct backend *b) {
         return error_new(ERROR_RUN, "%s is not linked yet: give the program it becomes part of",
                          b->path);
     }
-    return space_add(&b->space, module, 0);
+    return program_add(&b->program, module, 0);
 }
 
 static void tell_connected(struct backend *b) {
-    struct error *error = b->space.count ? NULL : open_file(b);
+    struct error *error = b->program.space.count ? NULL : open_file(b);
     struct target_info info = {.at_launch = true,
                                .stays = true,
                                .core = true,
@@ -59,8 +36,8 @@ static void tell_connected(struct backend *b) {
                                .command = b->path,
                                .stopped_at = ""};
     if (!error) {
-        const struct module *module = b->space.list[0].module;
-        info.language = language_of(b);
+        const struct module *module = b->program.space.list[0].module;
+        info.language = program_language(&b->program);
         info.version = module->elf->arch ? module->elf->arch->name : "unknown architecture";
         if (module->note)
             b->events->notice(b->owner, module->note);
@@ -96,6 +73,7 @@ static struct error *file_create(const struct backend_setup *setup,
         return error_no_memory();
     }
     *b = (struct backend){.events = events, .owner = owner, .path = path};
+    program_init(&b->program);
     uv_timer_init(setup->loop, &b->later);
     b->later.data = b;
     *out = b;
@@ -117,7 +95,7 @@ static void file_leave(struct backend *b, enum leave_how how) {
 
 static void on_closed(uv_handle_t *handle) {
     struct backend *b = handle->data;
-    space_free(&b->space);
+    program_free(&b->program);
     free(b->path);
     free(b);
 }
@@ -128,60 +106,17 @@ static void file_destroy(struct backend *b) {
 
 /* ---- places ---- */
 
-static struct place *place_of(struct query *query, const struct code_place *found) {
-    for (size_t i = 0; i < query->count; i++)
-        if (!strcmp(query->places[i].function, found->function) &&
-            query->places[i].line == found->line)
-            return &query->places[i];
-    struct place *place = ARRAY_ADD(query->places, query->count, query->cap);
-    if (!place)
-        return NULL;
-    place->function = strdup(found->function);
-    place->file = strdup(found->file);
-    place->line = found->line;
-    return place->function && place->file ? place : NULL;
-}
-
-static void add_address(struct place *place, uint64_t address) {
-    uint64_t *grown = realloc(place->addresses, (place->count + 1) * sizeof *grown);
-    if (!grown)
-        return;
-    place->addresses = grown;
-    place->addresses[place->count++] = address;
-}
-
 /* A function of the library that the program calls is in another file. */
 static struct error *explain(struct backend *b, struct error *error) {
-    bool library = b->space.list[0].module->elf->type == ET_DYN && strstr(error->message, "no fun");
+    bool library =
+        b->program.space.list[0].module->elf->type == ET_DYN && strstr(error->message, "no fun");
     return library ? error_wrap(error, "in %s itself", b->path) : error;
 }
 
 static void file_resolve(struct backend *b, struct query *query) {
-    const struct location *where = query->location;
-    struct place_query asked = {.function = where->function,
-                                .file = where->file,
-                                .line = where->line,
-                                .match = where->match,
-                                .max = where->max ? where->max : 256,
-                                .address = where->address,
-                                .has_address = !where->function && !where->file && !where->match,
-                                .inlined = !query->own && (!where->has_inlined || where->inlined),
-                                .returns = query->returns};
-    struct place_list found;
-    if (where->module && !path_ends_with(b->path, where->module))
-        return; /* pending until it is loaded */
-    query->error = space_locate(&b->space, &asked, NULL, &found);
-    if (query->error) {
+    program_resolve(&b->program, query, NULL);
+    if (query->error)
         query->error = explain(b, query->error);
-        return;
-    }
-    for (size_t i = 0; i < found.count; i++) {
-        struct place *place = place_of(query, &found.list[i]);
-        if (place)
-            add_address(place, found.list[i].address + (uint64_t)where->offset);
-    }
-    query->inlined_copies = found.inlined_left_out;
-    place_list_free(&found);
 }
 
 static void file_arm(struct backend *b, struct site *site) {
@@ -196,26 +131,7 @@ static void file_disarm(struct backend *b, struct site *site) {
 
 static struct error *file_judge(struct backend *b, const struct judged *judged, struct buffer *type,
                                 size_t *column, const char **unavailable) {
-    struct loaded *loaded = &b->space.list[0];
-    struct function *function =
-        judged->address ? function_at(loaded->module, judged->address) : NULL;
-    struct target_site site = {.space = &b->space,
-                               .loaded = judged->address ? loaded : NULL,
-                               .pc = judged->address,
-                               .entry = !function || judged->address == function->entry,
-                               .returning = judged->returning,
-                               .shape = lang_shape};
-    struct target_expr *expr;
-    struct error *error = target_expr_compile(judged->expr, &site, &expr, column);
-    if (error)
-        return error;
-    type_print(target_expr_type(expr), type);
-    *unavailable = target_expr_unavailable(expr);
-    if (*unavailable)
-        snprintf(b->unavailable, sizeof b->unavailable, "%s", *unavailable);
-    *unavailable = *unavailable ? b->unavailable : NULL;
-    target_expr_free(expr);
-    return NULL;
+    return program_judge(&b->program, judged, type, column, unavailable);
 }
 
 /* ---- what a file has none of ---- */
@@ -223,7 +139,7 @@ static struct error *file_judge(struct backend *b, const struct judged *judged, 
 static enum read_result file_read(struct backend *b, const struct hit *hit, const struct want *want,
                                   struct buffer *into, value_ref *out) {
     (void)hit;
-    *out = want->kind == WANT_LIST ? file_list(b, want, into)
+    *out = want->kind == WANT_LIST ? program_list(&b->program, want, into)
                                    : value_error(into, "nothing runs in a file");
     return READ_DONE;
 }
@@ -243,7 +159,9 @@ static const struct backend_caps file_caps = {
                 BIT(TRIGGER_TIMER) | BIT(TRIGGER_SIGNAL) | BIT(TRIGGER_PANIC) | BIT(TRIGGER_EXIT),
     .why_not = {[TRIGGER_SYSCALL] = "system calls are no trigger yet"},
     .conditions = true,
+    .hit_conditions = true,
     .registers = true,
+    .goroutines = true,
     .abi = true,
     .modules = true,
     .hardware = true,

@@ -1,5 +1,5 @@
-/* What `pickglass list FILE` shows. */
-#include "backend/file/file.h"
+/* What `pickglass list` shows of a program. */
+#include "backend/program/program.h"
 
 #include "symbol/match.h"
 #include "symbol/names.h"
@@ -59,12 +59,12 @@ static bool add_variable(void *ctx, struct unit *unit, const struct names *names
     return going;
 }
 
-static void list_functions(struct backend *b, struct rows *rows) {
-    error_free(space_functions(&b->space, NULL, add_function, rows));
+static void list_functions(struct program *program, struct rows *rows) {
+    error_free(space_functions(&program->space, NULL, add_function, rows));
 }
 
-static void list_files(struct backend *b, struct rows *rows) {
-    struct dwarf *dwarf = b->space.list[0].module->dwarf;
+static void list_files(struct program *program, struct rows *rows) {
+    struct dwarf *dwarf = program->space.list[0].module->dwarf;
     for (size_t i = 0; dwarf && i < dwarf->unit_count; i++) {
         const struct lines *lines = dwarf->units[i].types ? NULL : unit_lines(&dwarf->units[i]);
         for (size_t k = 0; lines && k < lines->file_count; k++)
@@ -73,17 +73,17 @@ static void list_files(struct backend *b, struct rows *rows) {
     }
 }
 
-static void list_types(struct backend *b, struct rows *rows) {
-    module_each(b->space.list[0].module, NAME_TYPE, add_name, rows);
+static void list_types(struct program *program, struct rows *rows) {
+    module_each(program->space.list[0].module, NAME_TYPE, add_name, rows);
 }
 
-static void list_variables(struct backend *b, struct rows *rows) {
-    module_each(b->space.list[0].module, NAME_VARIABLE, add_variable, rows);
+static void list_variables(struct program *program, struct rows *rows) {
+    module_each(program->space.list[0].module, NAME_VARIABLE, add_variable, rows);
 }
 
 static const struct {
     const char *what;
-    void (*list)(struct backend *b, struct rows *rows);
+    void (*list)(struct program *program, struct rows *rows);
     bool debug_info; /* without it there is nothing to tell */
 } listings[] = {
     {"functions", list_functions, false},
@@ -120,14 +120,14 @@ static value_ref tell(struct rows *rows, struct buffer *into) {
     return list;
 }
 
-value_ref file_list(struct backend *b, const struct want *want, struct buffer *into) {
+value_ref program_list(struct program *program, const struct want *want, struct buffer *into) {
     struct rows rows = {0};
     regex_t regex;
     const char *what = want->expr;
     for (size_t i = 0; i < sizeof listings / sizeof *listings; i++) {
         if (strcmp(listings[i].what, what))
             continue;
-        if (listings[i].debug_info && !b->space.list[0].module->dwarf)
+        if (listings[i].debug_info && !program->space.list[0].module->dwarf)
             return value_error(into, "it has no debug info (build with -g, or install its -dbg or "
                                      "-dbgsym package)");
         struct error *error = want->pattern ? pattern_compile(&regex, want->pattern) : NULL;
@@ -137,10 +137,10 @@ value_ref file_list(struct backend *b, const struct want *want, struct buffer *i
             return ref;
         }
         rows.regex = want->pattern ? &regex : NULL;
-        listings[i].list(b, &rows);
+        listings[i].list(program, &rows);
         if (want->pattern)
             regfree(&regex);
         return tell(&rows, into);
     }
-    return value_error(into, "a file has no %s: they are a running target's", what);
+    return value_error(into, "%s are a running target's, and not listed by this back end", what);
 }

@@ -1,0 +1,93 @@
+/* Should the worker die, main starts another with the note that this one has left: the target's URI
+ * with what stands in its code behind a '#':
+ *
+ *   gdb://127.0.0.1:2345#pid=1a2b;exe=2f62;z0,401136,1;z2,404028,4
+ *
+ * The second worker connects, takes it out and lets the target go (farewell.c), where the stub
+ * serves another client: gdbserver without --once, a serial line. */
+#include "backend/gdb/gdb.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NOTE_MAX (32u << 10)
+
+void gdb_note(struct backend *b) {
+    struct buffer note = BUFFER_INIT(NOTE_MAX);
+    b->note_stale = false;
+    if (!b->reachable || !gdb_uri_again(&b->target))
+        return;
+    size_t base = strcspn(b->uri, b->target.kind == STREAM_SERIAL ? "#" : "?#");
+    buffer_add(&note, b->uri, base);
+    if (b->target.extended)
+        buffer_puts(&note, "?extended=yes");
+    buffer_printf(&note, "#pid=%" PRIx64 ";exe=", (uint64_t)b->info.pid);
+    hex_write(&note, b->exec_file, strlen(b->exec_file));
+    buffer_clear(&b->text);
+    for (size_t i = 0; i < b->point_count; i++) {
+        buffer_putc(&b->text, ';');
+        gdb_point_write(b, &b->points[i], false);
+    }
+    for (size_t i = 0; i < b->watch_count; i++)
+        if (b->watches[i].placed) {
+            buffer_putc(&b->text, ';');
+            gdb_watch_write(b, &b->watches[i], false);
+        }
+    if (b->trace.count)
+        buffer_puts(&b->text, ";QTStop;QTinit");
+    buffer_add(&note, b->text.data ? b->text.data : "", b->text.len);
+    buffer_clear(&b->text);
+    if (!note.failed)
+        b->reachable(b->reachable_ctx, note.data);
+    buffer_free(&note);
+}
+
+/* "z0,401136,1", "QTStop", "QTinit", and nothing else: it has come over a command line, perhaps. */
+static bool is_removal(const char *text, size_t n) {
+    if (n == 6 && (!memcmp(text, "QTStop", 6) || !memcmp(text, "QTinit", 6)))
+        return true;
+    bool fine = n > 5 && n < 64 && text[0] == 'z' && text[1] >= '0' && text[1] <= '4';
+    for (size_t i = 2; fine && i < n; i++)
+        fine = text[i] == ',' || isxdigit((unsigned char)text[i]);
+    return fine;
+}
+
+void gdb_compose_removals(struct backend *b) {
+    for (const char *at = b->target.note, *next; at; at = next ? next + 1 : NULL) {
+        next = strchr(at, ';');
+        size_t n = next ? (size_t)(next - at) : strlen(at);
+        if (is_removal(at, n))
+            gdb_farewell_add(b, at, n);
+        else if (n > 4 && !strncmp(at, "pid=", 4))
+            b->info.pid = (int64_t)strtoull(at + 4, NULL, 16);
+        else if (n > 4 && !strncmp(at, "exe=", 4))
+            b->exec_file[hex_bytes(at + 4, n - 4, (uint8_t *)b->exec_file,
+                                   sizeof b->exec_file - 1)] = '\0';
+    }
+}
+
+/* Nothing is armed any more, and the connection has ended: whatever is asked for is done. */
+void gdb_repaired(struct backend *b, bool done) {
+    if (!done) {
+        b->dead = true;
+        gdb_end(b);
+        return;
+    }
+    stream_close(b->stream);
+    b->stream = NULL;
+    uv_timer_stop(&b->deadline);
+    error_free(b->death);
+    b->death = NULL;
+    b->dead = false;
+    b->exited = b->connected = true;
+    b->info = (struct target_info){.pid = b->info.pid,
+                                   .stays = true,
+                                   .server = "GDB remote stub",
+                                   .version = "",
+                                   .language = "",
+                                   .command = "",
+                                   .stopped_at = ""};
+    b->events->connected(b->owner, &b->info, NULL);
+}

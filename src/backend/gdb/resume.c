@@ -1,0 +1,263 @@
+/* Over the breakpoint that a thread stands at, and on; halting; leaving.
+ *
+ * A stub that continues a thread from an inserted breakpoint hits it again, for ever. Where its
+ * instruction is none that over.c emulates, the breakpoint is taken out, that thread alone makes
+ * one step, and it is put back: two writes. */
+#include "backend/gdb/gdb.h"
+
+#include "base/log.h"
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define FIRST_TICK_MS 20 /* until it is known how large what is collected is */
+#define STEPS_MAX 64     /* signals that may come between a thread and its one step */
+#define SIGNAL_INT 2
+#define SIGNAL_TRAP 5
+#define FREEING_MAX 8 /* signals that may come while we want to leave */
+#define IMPATIENCE_MS 200
+
+void gdb_write_step(struct backend *b) {
+    if (b->has_vcont) {
+        buffer_puts(&b->text, "vCont;s");
+        if (b->thread.tid > 0) {
+            buffer_putc(&b->text, ':');
+            gdb_thread_write(&b->text, b->thread);
+        }
+    } else {
+        buffer_puts(&b->text, "s");
+    }
+}
+
+static void write_continue(struct backend *b) {
+    int signal = b->pass_signal;
+    b->pass_signal = 0;
+    if (!b->has_vcont) {
+        buffer_printf(&b->text, signal ? "C%02x" : "c", signal);
+    } else if (signal && b->thread.tid > 0) {
+        buffer_printf(&b->text, "vCont;C%02x:", signal);
+        gdb_thread_write(&b->text, b->thread);
+        buffer_puts(&b->text, ";c");
+    } else {
+        buffer_printf(&b->text, signal ? "vCont;C%02x" : "vCont;c", signal);
+    }
+}
+
+void gdb_continue(struct backend *b) {
+    write_continue(b);
+    gdb_resume_request(b, gdb_on_stop);
+    if (b->trace.on)
+        uv_timer_start(&b->tick, gdb_on_tick,
+                       b->trace.period_ms ? b->trace.period_ms : FIRST_TICK_MS, 0);
+    if (b->halting && !b->interrupts)
+        gdb_halt(b); /* asked for while the target stood */
+}
+
+/* ---- over a breakpoint ---- */
+
+static void step(struct backend *b);
+
+static void on_stepped(struct backend *b, void *ctx, const char *reply, size_t len) {
+    static struct gdb_stop stop; /* large; used within this call */
+    uint64_t address = (uintptr_t)b->stepped_from, pc;
+    struct point *point = gdb_point_at(b, address);
+    if (!reply)
+        return;
+    bool stopped = gdb_stop_parse(reply, len, &stop) && stop.kind == GDB_STOPPED;
+    bool plain = stopped && (stop.reason == REASON_SIGNAL || stop.reason == REASON_SWBREAK ||
+                             stop.reason == REASON_HWBREAK);
+    gdb_take_expedited(b, &stop);
+    bool moved = registers_get(&b->view.registers, (unsigned)b->program.space.arch->pc, &pc) &&
+                 pc != address;
+    if (plain && stop.code != SIGNAL_TRAP && !moved && ++b->steps < STEPS_MAX) {
+        bool ours = stop.code == SIGNAL_INT && b->interrupts;
+        b->interrupts -= ours;
+        b->halted_in_step |= ours;
+        if (!ours)
+            b->pass_signal = stop.code; /* it waits until the step is made */
+        step(b);
+        return;
+    }
+    bool halted = b->halting && b->halted_in_step;
+    bool goes_on = plain && stop.code == SIGNAL_TRAP && !halted;
+    bool promoted = b->promoted && goes_on && point;
+    if (promoted)
+        point->hardware = true;
+    if (stopped && point)
+        gdb_point_ask(b, point, true, promoted ? gdb_on_promoted : NULL);
+    if (goes_on && !promoted)
+        gdb_continue(b);
+    else if (goes_on)
+        gdb_send(b);
+    else
+        gdb_on_stop(b, ctx, reply, len);
+}
+
+void gdb_step_request(struct backend *b, reply_fn *on_stop) {
+    gdb_write_step(b);
+    gdb_resume_request(b, on_stop);
+}
+
+static void step(struct backend *b) {
+    gdb_step_request(b, on_stepped);
+}
+
+static bool steps_itself(const struct backend *b, const struct point *point) {
+    return point->hardware && gdb_has(&b->features, GDB_HWBREAK);
+}
+
+static void stop_at(struct backend *b, uint64_t address) {
+    struct point *point =
+        address && !gdb_point_at(b, address) ? gdb_point_add(b, address, NULL) : NULL;
+    if (point)
+        gdb_point_ask(b, point, true, NULL);
+}
+
+/* A launched program's libraries are there when its own code begins: stacks go through them, and
+ * locations may be in them. Later ones concern only a location that waits for its module. */
+static void wait_for_loads(struct backend *b) {
+    if (!gdb_has(&b->features, GDB_LIBRARIES))
+        return;
+    if (b->at_launch && b->at_base) {
+        stop_at(b, b->at_entry);
+    } else if (b->pending && !b->load_at) {
+        b->load_at = program_load_hook(&b->program);
+        stop_at(b, b->load_at);
+    }
+}
+
+void gdb_resume(struct backend *b) {
+    if (gdb_trace_adopt(b))
+        return;
+    gdb_remember_reads(b);
+    b->stop_number++; /* what is still on its way belongs to the past */
+    wait_for_loads(b);
+    b->at_launch = false;
+    struct point *point = b->stands_on_hit ? gdb_point_at(b, b->hit.pc) : NULL;
+    b->stands_on_hit = false;
+    if (!point || (steps_itself(b, point) && !b->trapped_anew))
+        gdb_continue(b);
+    else
+        gdb_go_over(b, point);
+}
+
+void gdb_go_over(struct backend *b, struct point *point) {
+    bool promoted = gdb_promote(b, point);
+    if (promoted || !gdb_over(b, point))
+        gdb_step_over(b, point, promoted);
+}
+
+void gdb_step_over(struct backend *b, struct point *point, bool promoted) {
+    b->promoted = promoted;
+    b->stepped_from = point->address;
+    b->steps = 0;
+    b->halted_in_step = false;
+    gdb_point_ask(b, point, false, NULL);
+    step(b);
+}
+
+/* A traced process gets no signal before its tracer has seen it: one that is not traced is left
+ * alone. */
+static bool is_traced(pid_t pid) {
+    char path[64], line[256];
+    int tracer = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *status = fopen(path, "re");
+    while (status && !tracer && fgets(line, sizeof line, status))
+        sscanf(line, "TracerPid: %d", &tracer);
+    if (status)
+        fclose(status);
+    return tracer > 0;
+}
+
+bool gdb_signal_here(const struct backend *b) {
+    char path[64], exe[4096];
+    pid_t pid = (pid_t)b->info.pid;
+    if (!b->local || pid <= 1)
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    ssize_t n = readlink(path, exe, sizeof exe - 1);
+    exe[n > 0 ? n : 0] = '\0';
+    return n > 0 && !strcmp(exe, b->exec_file) && is_traced(pid) && !kill(pid, SIGINT);
+}
+
+/* gdbserver interrupts the process group of that number, and a process that leads none never stops:
+ * where it is one of this machine, the signal comes from us. */
+static bool interrupt_here(const struct backend *b) {
+    pid_t pid = (pid_t)b->info.pid;
+    return b->attached && pid > 1 && getpgid(pid) != pid && gdb_signal_here(b);
+}
+
+void gdb_halt(struct backend *b) {
+    b->halting = true;
+    if (b->running)
+        gdb_interrupt_target(b);
+}
+
+void gdb_interrupt_target(struct backend *b) {
+    b->interrupts++;
+    if (!interrupt_here(b))
+        gdb_interrupt(b);
+}
+
+/* ---- leaving ---- */
+
+static void on_detached(struct backend *b, void *ctx, const char *reply, size_t len) {
+    (void)ctx, (void)reply, (void)len;
+    gdb_lost(b, b->last_words);
+    b->last_words = NULL;
+}
+
+void gdb_detach(struct backend *b) {
+    if (gdb_has(&b->features, GDB_MULTIPROCESS) && b->thread.pid > 0)
+        gdb_ask(b, on_detached, NULL, "D;%" PRIx64, (uint64_t)b->thread.pid);
+    else
+        gdb_ask(b, on_detached, NULL, "D");
+    gdb_send(b);
+}
+
+static void on_impatience(uv_timer_t *timer) {
+    struct backend *b = timer->data;
+    if (b->running && !b->dead)
+        gdb_halt(b);
+}
+
+/* A detach hands on no signal, and delivers one that is still on its way: an interrupt of ours that
+ * a hit outran would kill the target. So it goes on once more, until it has got the one, or we the
+ * other. */
+static void free_target(struct backend *b) {
+    bool waits = b->pass_signal || b->interrupts;
+    if (!waits || b->freeing > FREEING_MAX || !b->interruptible) {
+        gdb_detach(b);
+        return;
+    }
+    bool hands_on = b->pass_signal != 0;
+    b->freeing++;
+    b->halting = false;
+    gdb_continue(b);
+    if (hands_on)
+        gdb_halt(b);
+    else
+        uv_timer_start(&b->later, on_impatience, IMPATIENCE_MS, 0);
+}
+
+static void kill_target(struct backend *b) {
+    if (gdb_has(&b->features, GDB_MULTIPROCESS) && b->thread.pid > 0)
+        gdb_ask(b, on_detached, NULL, "vKill;%" PRIx64, (uint64_t)b->thread.pid);
+    else
+        gdb_ask(b, on_detached, NULL, "k");
+    gdb_send(b);
+}
+
+void gdb_leave(struct backend *b, enum leave_how how) {
+    b->leaving = true;
+    if (b->obtained && how == LEAVE_QUIETLY) /* else nobody would ever take care of it */
+        how = b->attached ? LEAVE_FREE : LEAVE_KILL;
+    if (b->dead || b->running || b->exited || how == LEAVE_QUIETLY)
+        gdb_lost(b, NULL);
+    else if (how == LEAVE_KILL)
+        kill_target(b);
+    else
+        free_target(b);
+}

@@ -1,0 +1,122 @@
+/* A program whose debugger knows only bytes: its symbols turn names into addresses, and registers
+ * and memory into values. What the back ends file:, gdb: and native: share.
+ *
+ *   program.c    modules, places, the types of expressions
+ *   compiled.c   expressions compiled once for each place
+ *   read.c       what a recipe wants of a thread that stands still
+ *   list.c       what `pickglass list` asks
+ *
+ * Nothing here waits. What is missing is noted (`memory.wants`, `thread->lacks`) and answered with
+ * READ_AGAIN; the back end fetches all of it in one batch and asks again. */
+#pragma once
+
+#include "base/map.h"
+#include "base/text.h"
+#include "expr/target.h"
+#include "session/backend.h"
+#include "symbol/locate.h"
+
+struct compiled;
+
+struct program {
+    struct space space;   /* the program itself first */
+    struct memory memory; /* of the current stop: program_forget() at each resume */
+    struct arena scratch;
+    struct map compiled, lists, labels;
+    struct compiled *newest; /* all of them, to be freed */
+    bool warm;
+    bool given_up; /* nothing more is fetched at this stop: max_pause is over */
+    char unavailable[256];
+};
+
+/* A thread that stands still, as far as it has been looked at. */
+struct program_thread {
+    int64_t id;
+    struct registers registers;
+    bool whole;    /* `registers` has all that there are */
+    bool lacks;    /* a register was asked for that has not been fetched */
+    bool anywhere; /* it stands at no place that a recipe names: only what is global is meant */
+    struct frame frame;
+    bool framed;
+};
+
+void program_init(struct program *program);
+void program_free(struct program *program);
+
+/* Takes ownership of the module; `bias` is what its addresses have moved by. */
+struct error *program_add(struct program *program, struct module *module, uint64_t bias);
+
+/* Closes the modules that are gone, and with them all that was compiled. Never the program itself.
+ * False: none is. */
+bool program_unload(struct program *program, bool (*gone)(void *ctx, const struct loaded *loaded),
+                    void *ctx);
+
+/* Where ld.so calls an empty function whenever it has loaded or unloaded something (r_brk of
+ * link.h); 0: there is none. */
+uint64_t program_load_hook(const struct program *program);
+const char *program_language(const struct program *program);
+
+/* The operations `resolve` and `judge` of a back end. A module that is not loaded leaves a query
+ * without places and without an error; *pending (may be NULL) then becomes true. */
+void program_resolve(struct program *program, struct query *query, bool *pending);
+
+/* At a launch, before the libraries are there: a function that the program does not have may be in
+ * one of them. */
+void program_resolve_early(struct program *program, struct query *query, bool *pending);
+struct error *program_judge(struct program *program, const struct judged *judged,
+                            struct buffer *type, size_t *column, const char **unavailable);
+
+/* Reads what stacks will need of all modules, before anybody stands still for it; once. */
+void program_warm(struct program *program);
+
+/* A thread's registers were filled in; it has not been looked at since. */
+void program_thread_start(struct program *program, struct program_thread *thread);
+
+/* Fills in function, file and line of hit->pc. The texts live as long as the program. */
+void program_locate(struct program *program, struct hit *hit);
+
+/* hit->frame identifies the frame: READ_DONE, even where there is no way to. */
+enum read_result program_identify(struct program *program, struct program_thread *thread,
+                                  struct hit *hit);
+
+enum read_result program_read(struct program *program, struct program_thread *thread,
+                              const struct hit *hit, const struct want *want, struct buffer *into,
+                              value_ref *out);
+/* The same of what a watchpoint watches, which is not looked up anew. */
+enum read_result program_show(struct program *program, struct program_thread *thread,
+                              const struct operand *operand, const struct want *want,
+                              struct buffer *into, value_ref *out);
+
+/* The target goes on: what was known of its memory is not true any more. */
+void program_forget(struct program *program);
+
+/* What is not known at this stop stays so: it is told as an error. */
+void program_give_up(struct program *program);
+
+/* The list that WANT_LIST asks for, or a VALUE_ERROR. */
+value_ref program_list(struct program *program, const struct want *want, struct buffer *into);
+
+/* compiled.c */
+struct compiled {
+    struct compiled *next;
+    const char *text;
+    uint64_t pc;
+    bool returning;
+    struct target_expr *expr; /* NULL: `error` says why */
+    struct error *error;
+    size_t column; /* of the error, in the text */
+};
+
+/* Arguments or locals in scope at a place. */
+struct names_at {
+    size_t count, cap;
+    const char **names;
+};
+
+/* `text` lives as long as the program. `loaded` NULL: only what is global is known. Never NULL but
+ * without memory. */
+const struct compiled *program_compiled(struct program *program, const char *text,
+                                        struct loaded *loaded, uint64_t pc, bool returning);
+const struct names_at *program_names(struct program *program, struct loaded *loaded, uint64_t pc,
+                                     bool arguments);
+void program_forget_compiled(struct program *program);

@@ -1,0 +1,281 @@
+/* The native back end, inside: a process of this machine, traced by ourselves (Linux, x86-64).
+ *
+ *   ptrace.c    the table of operations; create, destroy
+ *   process.c   what /proc tells; launching
+ *   modules.c   the program and its libraries
+ *   exec.c      ... when it executes another
+ *   attach.c    seizing all threads; leaving them as they were
+ *   wait.c      what the kernel reports, task by task: a table of events
+ *   points.c    breakpoints in the text
+ *   note.c      where they stand, for main
+ *   slots.c     instructions executed away from their place: breakpoints never leave theirs
+ *   areas.c     where there is room for such copies
+ *   inject.c    one step, one system call
+ *   watches.c   watchpoints: the debug registers
+ *   stop.c      hits become a stop; resuming, halting
+ *   read.c      memory and registers
+ *
+ * Only a thread that hits stops, and its pc is moved on before anything else is done: should we die
+ * then, the kernel lets it go on from there. Arming stops nobody. The loop runs in the tracer's own
+ * thread, and looks for hits without sleeping as long as they come often (wait.c). */
+#pragma once
+
+#include "arch/displaced.h"
+#include "backend/program/program.h"
+#include "backend/ptrace/note.h"
+#include <stdio.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#define WATCHES 4 /* debug registers */
+#define BACKS 4   /* signal handlers, one in the other, that have come at breakpoints */
+
+struct point;
+
+enum task_kind {
+    TASK_THREAD,  /* of our process */
+    TASK_VFORKED, /* a child that shares our memory until it executes something */
+    TASK_FORKED,  /* a child with a memory of its own: cleaned, then let go */
+};
+
+enum task_stop {
+    STANDS_NOWHERE,
+    STANDS_ON_POINT,
+    STANDS_ON_WATCH,
+    STANDS_ON_SIGNAL,
+    STANDS_HALTED
+};
+
+/* One thread that we trace. */
+struct task {
+    struct backend *backend;
+    pid_t tid;
+    enum task_kind kind;
+    bool stopped, queued, shown, interrupted, watching;
+    bool held; /* in a stop of job control, which is not ours to end */
+    enum task_stop stands;
+    int signal;                           /* to be handed on when it continues */
+    struct site *site;                    /* that it has hit */
+    uint64_t pc;                          /* where it stands, as its code sees it */
+    bool has_registers, has_view;         /* of this stop */
+    bool undecided;                       /* its condition could not be: backend->condition_error */
+    struct user_regs_struct registers;    /* as they were when it stopped */
+    struct user_regs_struct backs[BACKS]; /* with which it comes back to breakpoints it has hit */
+    unsigned back_count;
+    struct program_thread *view; /* owned; once it has hit */
+    char name[16];
+    uint64_t fault, watched;
+    bool has_fault;
+};
+
+/* A breakpoint in the text. */
+struct point {
+    uint64_t address;
+    struct site *site; /* NULL: our own (the program's entry, the loader's hook), or none by now */
+    struct displaced displaced;
+    uint64_t slot; /* 0: none yet */
+    uint32_t note;
+    unsigned rewritten; /* how often its instruction was another one than before */
+    uint8_t original;
+    bool inserted, own;
+};
+
+/* Memory of the target for copied instructions. */
+struct area {
+    uint64_t begin, used, end;
+    uint8_t *kept; /* what was there before, behind a module's code; owned */
+};
+
+struct watch {
+    struct site *site; /* NULL: this debug register is free */
+    uint64_t address;
+    unsigned size;
+    struct operand operand;
+};
+
+/* An executable mapping. */
+struct code {
+    uint64_t begin, end;
+};
+
+struct backend {
+    const struct backend_events *events;
+    void *owner;
+    uv_loop_t *loop;
+    char *uri, *output, *binary;
+    pid_t pid, alive; /* alive: a thread of it that has not ended, for /proc */
+    int memory;       /* /proc/PID/mem */
+    uv_timer_t later;
+    uv_signal_t child; /* SIGCHLD: somebody of ours has stopped */
+    uv_idle_t spin;
+    int handles;
+    unsigned due;
+    struct error *death;
+    void (*reachable)(void *ctx, const char *uri);
+    void *reachable_ctx;
+    struct note *note;
+    bool repair; /* only to take out what a worker that died has left */
+    bool launched, connected, leaving, dead, exited, pending, at_launch, told_trap, told_step;
+    struct target_info info;
+    char command[4096], version[160];
+
+    struct program program;
+    struct map tasks; /* struct task by tid */
+    size_t task_count;
+    struct map points; /* struct point by address; those that were removed stay, not inserted */
+    struct map slots;  /* struct point by its slot */
+    struct code *code;
+    size_t code_count, code_cap;
+    struct map unread; /* where a library is mapped that cannot be read; told once */
+    struct area *areas;
+    size_t area_count, area_cap;
+    bool looked_for_areas, maps_nothing;
+    bool found_nothing; /* no memory was where the last breakpoint was to be */
+    bool in_library;    /* a place of ours is in one, which may be unloaded */
+    uint64_t load_at;   /* where the dynamic loader tells debuggers that it has changed something */
+    uint64_t syscall_at; /* a syscall instruction in the target; 0: not looked for */
+    struct watch watches[WATCHES];
+    struct site **signals;
+    size_t signal_count, signal_cap;
+
+    /* the current stop */
+    struct task **queue; /* tasks that stand on something, oldest first */
+    size_t queue_count, queue_cap;
+    struct hit *hits;
+    struct task **hit_tasks;
+    size_t hit_cap, task_cap;
+    struct stop stop;
+    char stop_what[128];
+    struct program_thread nowhere; /* for what is global */
+    bool running, halting, frozen; /* as the session sees it; frozen: all tasks are held */
+    bool detaching, restarted; /* restarted: it executes another program, which is not told yet */
+    int exit_status;
+    bool by_signal;
+    struct buffer verdict; /* of a condition */
+    char condition_error[256];
+    uint64_t resumed_ns, spin_until;
+    uint64_t false_told_ns; /* when the session last heard of hits with a false condition */
+    bool often;             /* the last hit came soon after the last resume */
+};
+
+enum { DUE_CONNECTED = 1, DUE_FLUSHED = 2, DUE_LEFT = 4, DUE_LOST = 8, DUE_STOP = 16 };
+void native_later(struct backend *b, unsigned what);
+void native_lost(struct backend *b, struct error *error);
+
+/* modules.c */
+/* Brings the modules up to date with what is mapped; *changed (may be NULL): something was. */
+struct error *native_find_modules(struct backend *b, bool *changed);
+bool native_is_code(struct backend *b, uint64_t address); /* is it executable? */
+
+/* process.c */
+struct error *native_look_at(struct backend *b); /* may it be traced? ERROR_RUN says why not */
+FILE *native_proc(const struct backend *b, const char *name); /* /proc/PID/name; NULL: gone */
+bool native_find_alive(struct backend *b); /* another thread for `alive`; false: all have ended */
+struct error *native_launch(struct backend *b, const char *command);
+uint64_t native_auxv(const struct backend *b, uint64_t key);
+bool native_open_memory(struct backend *b);
+void native_task_name(struct task *task);
+pid_t native_process_of(pid_t tid);                       /* whose thread is it? 0: it is gone */
+bool native_descends(const struct backend *b, pid_t tid); /* of our process, or a child of it */
+
+/* attach.c */
+struct error *native_attach(struct backend *b);
+struct task *native_task_add(struct backend *b, pid_t tid, enum task_kind kind);
+void native_task_drop(struct task *task);
+/* They may be dropped meanwhile, and others added. How many there are afterwards. */
+size_t native_each_task(struct backend *b, void (*take)(struct task *task));
+struct task *native_task_of(pid_t tid); /* of any back end */
+struct task *native_only_task(void);    /* where there is no other, of any back end; else NULL */
+
+/* detach.c */
+void native_detach(struct backend *b);
+
+/* wait.c */
+void native_pump(void); /* takes all that the kernel has to tell, for all back ends */
+struct error *native_listen(struct backend *b);
+void native_watch_for_stops(struct backend *b);
+void native_rest(struct backend *b);      /* no more looking */
+bool native_interrupt(struct task *task); /* and waits until it has stopped; false: it is gone */
+void native_continue(struct task *task);
+void native_freeze(struct backend *b); /* all threads stand, until native_thaw() */
+void native_thaw(struct backend *b);
+bool native_wait_for(struct task *task); /* the same, of one that will stop by itself */
+void native_handle(struct task *task, int status);
+void native_release_early(struct backend *b);
+struct site *native_signal_site(const struct backend *b, int signal);
+
+/* exec.c */
+bool native_executes(struct backend *b); /* false: no memory */
+/* ... and when that is told: its modules, and nothing armed. Its one thread stands. */
+struct error *native_look_anew(struct backend *b);
+
+/* points.c */
+void native_arm(struct backend *b, struct site *site);
+void native_disarm(struct backend *b, struct site *site);
+struct point *native_point_at(const struct backend *b, uint64_t address);
+bool native_point_insert(struct backend *b, uint64_t address, struct site *site,
+                         struct error **error);
+/* One of our own, at whose hits nobody is told. Failing costs what it was for. */
+void native_point_insert_own(struct backend *b, uint64_t address);
+void native_point_remove(struct backend *b, struct point *point);
+/* Takes out the breakpoints of a tracer that is dead: an int3 where the file has none. */
+void native_sweep(struct backend *b);
+/* In a repair: was it one of a dead tracer that has stopped a thread there? */
+bool native_is_leftover(struct backend *b, uint64_t address);
+void native_clean_child(struct backend *b, pid_t pid);
+
+/* inject.c: for a stopped task */
+/* False: it has not been made (its end is left for the pump). Signals that come first are kept. */
+bool native_one_step(struct task *task);
+bool native_map_memory(struct task *task, uint64_t at, uint64_t size);
+
+/* areas.c */
+/* Room for one slot, reachable from `address`; 0: there is none. A stopped task. */
+uint64_t native_take_room(struct task *task, uint64_t address);
+void native_leave_areas(struct backend *b); /* no thread is in a slot any more */
+void native_free_areas(struct backend *b);
+
+/* slots.c */
+/* The task stands behind a breakpoint's int3: it goes on as if the instruction had been executed.
+ */
+void native_step_aside(struct task *task, struct point *point);
+/* Where the code that a slot stands for is; `pc` itself where it is in no slot. */
+uint64_t native_unslot(const struct backend *b, uint64_t pc);
+bool native_has_slot(const struct backend *b, const struct point *point); /* and it is right */
+void native_drop_slot(struct backend *b, struct point *point);
+/* Before a signal is handed on: its handler must not see a slot. */
+void native_leave_slot(struct task *task);
+/* Back at a breakpoint that it has hit already, for its instruction's sake? Then it goes on. */
+bool native_is_back(struct task *task, const struct point *point);
+
+/* watches.c */
+void native_arm_watch(struct backend *b, struct site *site);
+void native_disarm_watch(struct backend *b, struct site *site);
+void native_watch_task(
+    struct task *task); /* a stopped one: its debug registers as they should be */
+void native_unwatch_task(struct task *task);
+void native_clear_watches(struct backend *b);     /* what a dead tracer has left in the registers */
+struct site *native_watch_hit(struct task *task); /* and task->watched is where */
+struct site *native_watch_site(const struct backend *b, uint64_t address);
+const struct watch *native_watch_of(const struct backend *b, const char *expr);
+
+/* stop.c */
+void native_queue(struct task *task, enum task_stop stands, struct site *site);
+void native_deliver(struct backend *b);
+void native_resume(struct backend *b);
+void native_halt(struct backend *b);
+void native_exited(struct backend *b, int status);
+void native_flush(struct backend *b);
+
+/* read.c */
+bool native_registers(struct task *task);
+size_t native_read_memory(const struct backend *b, uint64_t address, void *out, size_t size);
+bool native_write_memory(const struct backend *b, uint64_t address, const void *bytes, size_t size);
+void native_fetch(struct backend *b);
+enum read_result native_read(struct backend *b, const struct hit *hit, const struct want *want,
+                             struct buffer *into, value_ref *out);
+void native_give_up(struct backend *b);
+void native_view(struct task *task);
+/* The condition of the site that the task has hit. False: it does not hold. One that cannot be
+ * decided holds, and b->condition_error says why. */
+bool native_condition_holds(struct backend *b, struct task *task);

@@ -1,0 +1,172 @@
+/* Watchpoints: the four debug registers of each thread (Intel's manual, volume 3, chapter 17.2).
+ * They outlive their tracer, so they are cleared on every thread before we go. */
+#include "backend/ptrace/ptrace.h"
+
+#include "lang/shape.h"
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+
+#define REGISTER(n) offsetof(struct user, u_debugreg[n])
+
+/* Enabled locally; 1: writes, 3: reads and writes; the length as 0, 1, 3, 2 for 1, 2, 4, 8. */
+static uint64_t control(const struct backend *b) {
+    static const uint8_t lengths[9] = {[1] = 0, [2] = 1, [4] = 3, [8] = 2};
+    uint64_t out = 0;
+    for (unsigned i = 0; i < WATCHES; i++) {
+        const struct watch *watch = &b->watches[i];
+        if (!watch->site)
+            continue;
+        uint64_t how = watch->site->access == WATCH_WRITE ? 1 : 3;
+        out |= UINT64_C(1) << (2 * i) | (how | (uint64_t)lengths[watch->size] << 2) << (16 + 4 * i);
+    }
+    return out;
+}
+
+void native_watch_task(struct task *task) {
+    const struct backend *b = task->backend;
+    uint64_t wanted = control(b);
+    if (!wanted && !task->watching)
+        return;
+    ptrace(PTRACE_POKEUSER, task->tid, REGISTER(7), 0);
+    for (unsigned i = 0; i < WATCHES; i++)
+        if (b->watches[i].site)
+            ptrace(PTRACE_POKEUSER, task->tid, REGISTER(i), b->watches[i].address);
+    ptrace(PTRACE_POKEUSER, task->tid, REGISTER(7), wanted);
+    task->watching = wanted != 0;
+}
+
+void native_unwatch_task(struct task *task) {
+    if (task->watching)
+        ptrace(PTRACE_POKEUSER, task->tid, REGISTER(7), 0);
+    task->watching = false;
+}
+
+struct site *native_watch_hit(struct task *task) {
+    long status = ptrace(PTRACE_PEEKUSER, task->tid, REGISTER(6), 0);
+    ptrace(PTRACE_POKEUSER, task->tid, REGISTER(6), 0);
+    for (unsigned i = 0; i < WATCHES; i++)
+        if (status >> i & 1 && task->backend->watches[i].site) {
+            task->watched = task->backend->watches[i].address;
+            return task->backend->watches[i].site;
+        }
+    return NULL;
+}
+
+struct site *native_watch_site(const struct backend *b, uint64_t address) {
+    for (unsigned i = 0; i < WATCHES; i++)
+        if (b->watches[i].site && b->watches[i].address == address)
+            return b->watches[i].site;
+    return NULL;
+}
+
+/* Every thread has its own: each stops for a moment. Those that begin meanwhile get theirs with
+ * their first stop. */
+static void set_on(struct task *task) {
+    struct backend *b = task->backend;
+    pid_t tid = task->tid;
+    bool ran = !task->stopped, frozen = b->frozen;
+    if (task->kind != TASK_THREAD)
+        return;
+    b->frozen = true; /* whatever it stops for, it stays */
+    bool stopped = native_interrupt(task);
+    b->frozen = frozen;
+    task = native_task_of(tid);
+    if (!task || !stopped)
+        return;
+    native_watch_task(task);
+    if (ran && !task->queued)
+        native_continue(task);
+}
+
+static void set_everywhere(struct backend *b) {
+    native_each_task(b, set_on);
+}
+
+static void say_watched(struct task *task) {
+    task->watching = true;
+}
+
+void native_clear_watches(struct backend *b) {
+    native_each_task(b, say_watched);
+    set_everywhere(b);
+}
+
+/* The place of what is watched: in the frame of the hit that it comes from, or a global one. */
+static struct error *find_watched(struct backend *b, const char *expr, struct operand *operand) {
+    struct program *p = &b->program;
+    struct task *task = b->stop.count && b->stop.reason == STOP_HITS ? b->hit_tasks[0] : NULL;
+    struct program_thread *view = task ? task->view : &b->nowhere;
+    struct loaded *loaded = task ? view->frame.loaded : NULL;
+    uint64_t pc = loaded ? task->pc - loaded->bias : 0;
+    const struct compiled *compiled = program_compiled(p, expr, loaded, pc, false);
+    if (!compiled || compiled->error)
+        return compiled ? error_copy(compiled->error) : error_no_memory();
+    if (!view->framed)
+        program_thread_start(p, view);
+    struct evaluation evaluation = {
+        .frame = &view->frame, .scratch = &p->scratch, .shape = lang_shape};
+    enum outcome outcome;
+    for (int i = 0; i < 64; i++) {
+        outcome = target_expr_evaluate(compiled->expr, &evaluation, operand);
+        if (outcome != EVAL_AGAIN)
+            break;
+        native_fetch(b);
+    }
+    if (outcome != EVAL_OK)
+        return error_new(ERROR_RUN, "%s: %s", expr, evaluation.why ? evaluation.why : "too deep");
+    return operand->in_memory
+               ? NULL
+               : error_new(ERROR_RECIPE, "%s is not in memory: it cannot be watched", expr);
+}
+
+static struct error *check_size(const char *expr, const struct watch *watch) {
+    unsigned n = watch->size;
+    if ((n == 1 || n == 2 || n == 4 || n == 8) && watch->address % n == 0)
+        return NULL;
+    return error_new(ERROR_RECIPE,
+                     "%s has %u bytes at 0x%" PRIx64 ": the processor watches 1, 2, 4 or 8 aligned "
+                     "bytes; watch a part of it",
+                     expr, n, watch->address);
+}
+
+void native_arm_watch(struct backend *b, struct site *site) {
+    struct watch *watch = NULL;
+    for (unsigned i = 0; i < WATCHES && !watch; i++)
+        if (!b->watches[i].site)
+            watch = &b->watches[i];
+    if (!watch)
+        site->error = error_new(ERROR_RUN, "%s: all four debug registers of the processor are used",
+                                site->watch);
+    else if (site->access == WATCH_READ)
+        site->error = error_new(ERROR_RECIPE, "%s: x86 cannot tell reads alone: say \"access: rw\"",
+                                site->watch);
+    else
+        site->error = find_watched(b, site->watch, &watch->operand);
+    if (!site->error) {
+        watch->address = watch->operand.address;
+        watch->size = (unsigned)type_plain(watch->operand.type)->size;
+        site->error = check_size(site->watch, watch);
+    }
+    site->armed = !site->error;
+    if (site->error)
+        return;
+    watch->site = site;
+    set_everywhere(b);
+}
+
+void native_disarm_watch(struct backend *b, struct site *site) {
+    for (unsigned i = 0; i < WATCHES; i++)
+        if (b->watches[i].site == site)
+            b->watches[i].site = NULL;
+    set_everywhere(b);
+}
+
+const struct watch *native_watch_of(const struct backend *b, const char *expr) {
+    for (unsigned i = 0; i < WATCHES; i++)
+        if (b->watches[i].site && b->watches[i].site->watch == expr)
+            return &b->watches[i];
+    return NULL;
+}

@@ -1,0 +1,701 @@
+#include "gdb/description.h"
+#include "unit.h"
+
+static struct gdb_documents documents;
+static struct gdb_description description;
+
+static void forget(void) {
+    gdb_documents_free(&documents);
+}
+
+static struct error *add(const char *name, const char *text, char missing[static 64]) {
+    return gdb_documents_add(&documents, name, strdup(text), strlen(text), missing);
+}
+
+/* Takes a copy that is exactly as long as it must be, so that a sanitizer sees what is read beyond
+ * it. */
+static struct error *add_bare(const char *name, const char *text, size_t n,
+                              char missing[static 64]) {
+    char *copy = malloc(n ? n : 1);
+    memcpy(copy, text, n);
+    return gdb_documents_add(&documents, name, copy, n, missing);
+}
+
+static void fine(struct error *error, const char *what) {
+    cr_expect_null(error, "%s: %s", what, error ? error->message : "");
+    error_free(error);
+}
+
+/* The message of an error that there must be; the caller frees it. */
+static void expect_error(struct error *error, const char *part, const char *what) {
+    cr_expect_not_null(error, "%s: no error", what);
+    if (!error)
+        return;
+    cr_expect_eq(error->class, ERROR_RUN, "%s", what);
+    SHOULD_HOLD(error->message, part, what);
+    error_free(error);
+}
+
+static const struct gdb_register *named(const char *name) {
+    for (size_t i = 0; i < description.count; i++)
+        if (!strcmp(description.list[i].name, name))
+            return &description.list[i];
+    return NULL;
+}
+
+static void expect_register(const char *name, unsigned number, unsigned bits, size_t offset) {
+    const struct gdb_register *reg = named(name);
+    cr_expect_not_null(reg, "%s is missing", name);
+    if (!reg)
+        return;
+    cr_expect(reg->number == number && reg->bits == bits && reg->offset == offset,
+              "%s: number %u, %u bits, at %zu", name, reg->number, reg->bits, reg->offset);
+    cr_expect_eq(gdb_register_numbered(&description, number), reg, "%s", name);
+}
+
+/* One document that is read. */
+static void read_one(const char *text) {
+    char missing[64];
+    forget();
+    fine(add_bare("target.xml", text, strlen(text), missing), text);
+    cr_expect_str_empty(missing);
+    fine(gdb_description_read(&documents, &description), text);
+}
+
+/* ---- what stubs really send ---- */
+
+static void add_file(const char *stub, const char *name, char missing[static 64]) {
+    char path[512];
+    struct buffer text = BUFFER_INIT(GDB_XML_MAX);
+    snprintf(path, sizeof path, "%s/gdb/%s/%s", TEST_DATA, stub, name);
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file, "%s", path);
+    text.len = fread(buffer_reserve(&text, 1 << 16), 1, 1 << 16, file);
+    fclose(file);
+    fine(add_bare(name, text.data, text.len, missing), path);
+    buffer_free(&text);
+}
+
+static void read_stub(const char *stub) {
+    char missing[64] = "target.xml";
+    forget();
+    for (int i = 0; i < GDB_XML_FILES && *missing; i++) {
+        char name[64];
+        memcpy(name, missing, sizeof name);
+        add_file(stub, name, missing);
+    }
+    cr_assert_str_empty(missing, "%s: %s", stub, missing);
+    fine(gdb_description_read(&documents, &description), stub);
+}
+
+/* The size is that of the reply to `g` (2416, 800, 1312 and 608 bytes), but for qemu's other
+ * targets: there `g` has the core's registers alone, and is a beginning of this. */
+Test(gdb_description, real_stubs, .fini = forget) {
+    static const struct {
+        const char *stub, *architecture;
+        size_t documents, count, size;
+        struct {
+            const char *name;
+            unsigned number, bits;
+            size_t offset;
+        } registers[5];
+    } stubs[] = {
+        {"gdbserver",
+         "i386:x86-64",
+         1,
+         148,
+         2416,
+         {{"rax", 0, 64, 0},
+          {"rip", 16, 64, 128},
+          {"st7", 31, 80, 234},
+          {"orig_rax", 57, 64, 536},
+          {"fs_base", 58, 64, 544}}},
+        {"vgdb",
+         "i386:x86-64",
+         5,
+         74,
+         800,
+         {{"rax", 0, 64, 0},
+          {"rip", 16, 64, 128},
+          {"mxcsr", 56, 32, 532},
+          {"orig_rax", 57, 64, 536},
+          {"ymm0h", 58, 128, 544}}},
+        {"lldb",
+         "x86_64",
+         1,
+         72,
+         1312,
+         {{"rax", 0, 64, 80},
+          {"r15", 15, 64, 0},
+          {"rip", 16, 64, 128},
+          {"st7", 95, 80, 368},
+          {"ymm15", 135, 256, 1280}}},
+        {"qemu-x86_64",
+         "i386:x86-64",
+         2,
+         66,
+         608,
+         {{"rax", 0, 64, 0},
+          {"rip", 16, 64, 128},
+          {"fs_base", 24, 64, 164},
+          {"xmm0", 49, 128, 348},
+          {"mxcsr", 65, 32, 604}}},
+        {"qemu-aarch64",
+         "aarch64",
+         4,
+         278,
+         10556,
+         {{"x30", 30, 64, 240},
+          {"sp", 31, 64, 248},
+          {"pc", 32, 64, 256},
+          {"cpsr", 33, 32, 264},
+          {"z0", 34, 2048, 268}}},
+        {"qemu-riscv64",
+         "riscv:rv64",
+         5,
+         72,
+         576,
+         {{"sp", 2, 64, 16},
+          {"pc", 32, 64, 256},
+          {"ft0", 33, 64, 264},
+          {"fcsr", 69, 64, 544},
+          {"instret", 3140, 64, 568}}},
+        {"qemu-arm",
+         "arm",
+         5,
+         215,
+         1200,
+         {{"r0", 0, 32, 0},
+          {"sp", 13, 32, 52},
+          {"pc", 15, 32, 60},
+          {"cpsr", 25, 32, 64},
+          {"d0", 26, 64, 68}}},
+    };
+    for (size_t i = 0; i < COUNT(stubs); i++) {
+        read_stub(stubs[i].stub);
+        SHOULD_BE(description.architecture, stubs[i].architecture, stubs[i].stub);
+        cr_expect_eq(documents.count, stubs[i].documents, "%s: %zu documents", stubs[i].stub,
+                     documents.count);
+        cr_expect_eq(description.count, stubs[i].count, "%s: %zu registers", stubs[i].stub,
+                     description.count);
+        cr_expect_eq(description.size, stubs[i].size, "%s: %zu bytes", stubs[i].stub,
+                     description.size);
+        for (size_t k = 0; k < COUNT(stubs[i].registers); k++)
+            expect_register(stubs[i].registers[k].name, stubs[i].registers[k].number,
+                            stubs[i].registers[k].bits, stubs[i].registers[k].offset);
+    }
+}
+
+/* eax is a part of rax, and no register of its own. */
+Test(gdb_description, parts_of_lldb_s_registers_are_left_out, .fini = forget) {
+    static const char *const parts[] = {"eax", "ax", "al", "ah", "r15l", "mm0", "fiseg"};
+    read_stub("lldb");
+    for (size_t i = 0; i < COUNT(parts); i++)
+        cr_expect_null(named(parts[i]), "%s", parts[i]);
+    cr_expect_null(gdb_register_numbered(&description, 24));
+    for (size_t i = 0; i < description.count; i++)
+        cr_expect(description.list[i].placed, "%s", description.list[i].name);
+}
+
+Test(gdb_description, registers_of_real_stubs_do_not_overlap, .fini = forget) {
+    static const char *const stubs[] = {"gdbserver",    "vgdb",         "lldb",    "qemu-x86_64",
+                                        "qemu-aarch64", "qemu-riscv64", "qemu-arm"};
+    static uint8_t used[65536];
+    for (size_t i = 0; i < COUNT(stubs); i++) {
+        read_stub(stubs[i]);
+        memset(used, 0, sizeof used);
+        for (size_t k = 0; k < description.count; k++) {
+            const struct gdb_register *reg = &description.list[k];
+            cr_assert(reg->offset + reg->bits / 8 <= description.size);
+            for (size_t n = 0; n < reg->bits / 8; n++)
+                cr_expect_eq(used[reg->offset + n]++, 0, "%s: %s", stubs[i], reg->name);
+        }
+    }
+}
+
+/* ---- includes ---- */
+
+#define INCLUDE(name) "<xi:include href=\"" name "\"/>"
+#define REG(name) "<reg name=\"" name "\" bitsize=\"32\"/>"
+
+Test(gdb_description, includes_stand_where_they_are_named, .fini = forget) {
+    char missing[64];
+    fine(add("target.xml",
+             "<target>" REG("a") INCLUDE("b.xml") REG("f") INCLUDE("g.xml") "</target>", missing),
+         "target");
+    while (*missing) {
+        char name[64];
+        memcpy(name, missing, sizeof name);
+        fine(add(name,
+                 !strcmp(name, "b.xml") ? "<feature>" REG("b") INCLUDE("c.xml")
+                                              REG("e") "</feature>"
+                 : !strcmp(name, "c.xml") ? "<feature>" REG("c") REG("d") "</feature>"
+                                          : "<feature>" REG("g") "</feature>",
+                 missing),
+             name);
+    }
+    cr_expect_eq(documents.count, 4);
+    fine(gdb_description_read(&documents, &description), "read");
+    for (unsigned i = 0; i < 7; i++)
+        expect_register((char[]){(char)('a' + i), '\0'}, i, 32, 4 * i);
+    cr_expect_eq(description.size, 28);
+}
+
+Test(gdb_description, every_missing_document_is_asked_for, .fini = forget) {
+    char missing[64];
+    fine(add("target.xml",
+             "<target>" INCLUDE("b") INCLUDE("c") "<include href=\"d\"/><x:include/>" INCLUDE(
+                 "b") "<notinclude href=\"x\"/></target>",
+             missing),
+         "target");
+    int asked = 0;
+    for (; *missing && asked < 10; asked++) {
+        char name[64];
+        memcpy(name, missing, sizeof name);
+        cr_expect(strchr("bcd", *name) && !name[1], "%s", name);
+        fine(add(name, "<feature/>", missing), name);
+    }
+    cr_expect_eq(asked, 3);
+}
+
+Test(gdb_description, a_document_that_is_not_there_is_left_out, .fini = forget) {
+    char missing[64];
+    fine(add("target.xml", "<target>" REG("a") INCLUDE("gone.xml") REG("b") "</target>", missing),
+         "target");
+    SHOULD_BE(missing, "gone.xml", "missing");
+    fine(gdb_description_read(&documents, &description), "read");
+    cr_expect_eq(description.count, 2);
+}
+
+Test(gdb_description, cyclic_includes_end, .fini = forget) {
+    char missing[64];
+    fine(add("target.xml", "<target>" REG("a") INCLUDE("b.xml") "</target>", missing), "target");
+    SHOULD_BE(missing, "b.xml", "missing");
+    fine(add("b.xml", "<feature>" REG("b") INCLUDE("target.xml") INCLUDE("b.xml") "</feature>",
+             missing),
+         "b");
+    cr_expect_str_empty(missing);
+    error_free(gdb_description_read(&documents, &description));
+    cr_expect(description.count <= GDB_REGISTERS_MAX);
+}
+
+/* Disabled: read_document() bounds the depth alone, and each level reads all its includes again:
+ * ten includes of itself are ten million readings of the document, twenty thousand of them (which
+ * fit into one) never end. A document is to be put in once. */
+Test(gdb_description, many_cyclic_includes_end, .fini = forget, .timeout = 10) {
+    char missing[64];
+    struct buffer text = BUFFER_INIT(GDB_XML_MAX);
+    buffer_puts(&text, "<target>" REG("a"));
+    for (int i = 0; i < 1000; i++)
+        buffer_puts(&text, INCLUDE("target.xml"));
+    buffer_puts(&text, "</target>");
+    fine(add_bare("target.xml", text.data, text.len, missing), "target");
+    error_free(gdb_description_read(&documents, &description));
+    buffer_free(&text);
+}
+
+/* Disabled: the same, seen in the result: registers come again under other numbers. */
+Test(gdb_description, a_document_is_put_in_once, .fini = forget) {
+    char missing[64];
+    fine(add("target.xml", "<target>" REG("a") INCLUDE("b.xml") "</target>", missing), "target");
+    fine(add("b.xml", "<feature>" REG("b") INCLUDE("target.xml") "</feature>", missing), "b");
+    error_free(gdb_description_read(&documents, &description));
+    cr_expect_eq(description.count, 2);
+    cr_expect_eq(description.size, 8);
+}
+
+Test(gdb_description, more_documents_than_there_may_be, .fini = forget) {
+    char missing[64], text[64], name[16];
+    for (int i = 0; i < GDB_XML_FILES; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        snprintf(text, sizeof text, "<target>" INCLUDE("%d") "</target>", i + 1);
+        fine(add(name, text, missing), name);
+        snprintf(name, sizeof name, "%d", i + 1);
+        SHOULD_BE(missing, name, "missing");
+    }
+    expect_error(add(name, text, missing), "32", "one more");
+    cr_expect_str_empty(missing);
+    cr_expect_eq(documents.count, GDB_XML_FILES);
+}
+
+/* ---- broken documents ---- */
+
+Test(gdb_description, broken_xml, .fini = forget) {
+    static const char *const texts[] = {
+        "",
+        " ",
+        "E01",
+        "<",
+        "<target",
+        "<target>",
+        "<target></feature>",
+        "<target/><target/>",
+        "<target><reg name=\"a\" bitsize=\"32\"></target>",
+        "<target><reg name=a/></target>",
+        "<target><reg name=\"a\" name=\"b\"/></target>",
+        "<target>&none;</target>",
+        "<target>\xff</target>",
+        "<target>\x01</target>",
+        "<?xml version=\"1.0\" encoding=\"EBCDIC\"?><target/>",
+        "<target/>junk",
+    };
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        char missing[64] = "x";
+        forget();
+        expect_error(add_bare("target.xml", texts[i], strlen(texts[i]), missing), "no XML",
+                     texts[i]);
+        cr_expect_str_empty(missing);
+        struct error *error = gdb_description_read(&documents, &description);
+        cr_expect_not_null(error, "%s", texts[i]);
+        error_free(error);
+    }
+    forget();
+    char missing[64];
+    expect_error(add_bare("target.xml", "<target>\0</target>", 18, missing), "no XML", "NUL");
+}
+
+Test(gdb_description, a_broken_include, .fini = forget) {
+    char missing[64];
+    fine(add("target.xml", "<target>" REG("a") INCLUDE("b.xml") "</target>", missing), "target");
+    expect_error(add("b.xml", "<feature>", missing), "no XML", "b");
+    expect_error(gdb_description_read(&documents, &description), "no XML", "read");
+}
+
+Test(gdb_description, too_large_a_document, .fini = forget) {
+    char missing[64];
+    char *text = malloc(GDB_XML_MAX + 1);
+    memset(text, ' ', GDB_XML_MAX + 1);
+    memcpy(text, "<target>" REG("a"), strlen("<target>" REG("a")));
+    memcpy(text + GDB_XML_MAX - 9, "</target>", 9);
+    fine(add_bare("target.xml", text, GDB_XML_MAX, missing), "the maximum");
+    forget();
+    expect_error(add_bare("target.xml", text, GDB_XML_MAX + 1, missing), "1 MiB", "one more");
+    free(text);
+}
+
+/* Ten entities of ten each, ten deep: expat gives up, or leaves them out. */
+Test(gdb_description, an_entity_bomb_does_not_go_off, .fini = forget, .timeout = 20) {
+    char missing[64];
+    struct buffer text = BUFFER_INIT(1 << 16);
+    buffer_puts(&text, "<!DOCTYPE target [<!ENTITY e0 '" REG("a") "'>");
+    for (int i = 1; i < 10; i++) {
+        buffer_printf(&text, "<!ENTITY e%d '", i);
+        for (int k = 0; k < 10; k++)
+            buffer_printf(&text, "&e%d;", i - 1);
+        buffer_puts(&text, "'>");
+    }
+    buffer_puts(&text, "]><target><architecture>&e9;</architecture>&e9;</target>");
+    error_free(add_bare("target.xml", text.data, text.len, missing));
+    error_free(gdb_description_read(&documents, &description));
+    cr_expect(description.count <= GDB_REGISTERS_MAX);
+    cr_expect(strlen(description.architecture) < sizeof description.architecture);
+    buffer_free(&text);
+}
+
+Test(gdb_description, no_entity_from_outside_is_read, .fini = forget) {
+    char missing[64];
+    error_free(add("target.xml",
+                   "<!DOCTYPE target SYSTEM \"gdb-target.dtd\" [<!ENTITY f SYSTEM "
+                   "\"file:///etc/hostname\">]><target><architecture>a&f;b</architecture>" REG(
+                       "a") "</target>",
+                   missing));
+    error_free(gdb_description_read(&documents, &description));
+    SHOULD_BE(description.architecture, "ab", "architecture");
+}
+
+/* ---- registers ---- */
+
+Test(gdb_description, numbers_follow_their_predecessors, .fini = forget) {
+    read_one("<target><architecture> i386:x86-64\n</architecture><feature name=\"f\">" REG(
+        "a") "<reg name=\"b\" bitsize=\"64\" regnum=\"10\"/>" REG("c") "<reg name=\"d\" "
+                                                                       "bitsize=\"80\" "
+                                                                       "regnum=\"3\"/>" REG(
+                                                                           "e") "<"
+                                                                                "/"
+                                                                                "f"
+                                                                                "e"
+                                                                                "a"
+                                                                                "t"
+                                                                                "u"
+                                                                                "r"
+                                                                                "e"
+                                                                                ">"
+                                                                                "<"
+                                                                                "/"
+                                                                                "t"
+                                                                                "a"
+                                                                                "r"
+                                                                                "g"
+                                                                                "e"
+                                                                                "t"
+                                                                                ">");
+    SHOULD_BE(description.architecture, "i386:x86-64", "architecture");
+    expect_register("a", 0, 32, 0);
+    expect_register("d", 3, 80, 4);
+    expect_register("e", 4, 32, 14);
+    expect_register("b", 10, 64, 18);
+    expect_register("c", 11, 32, 26);
+    cr_expect_eq(description.size, 30);
+    cr_expect_null(gdb_register_numbered(&description, 1));
+    cr_expect_null(gdb_register_numbered(&description, UINT32_MAX));
+}
+
+Test(gdb_description, bits_that_fill_no_byte, .fini = forget) {
+    read_one("<target><reg name=\"a\" bitsize=\"1\"/><reg name=\"b\" bitsize=\"9\"/>" REG(
+        "c") "</target>");
+    expect_register("b", 1, 9, 1);
+    expect_register("c", 2, 32, 3);
+    cr_expect_eq(description.size, 7);
+}
+
+Test(gdb_description, offsets_that_are_told, .fini = forget) {
+    read_one("<target><reg name=\"a\" bitsize=\"32\" offset=\"8\"/>"
+             "<reg name=\"b\" bitsize=\"32\" offset=\"0\" regnum=\"1\"/>"
+             "<reg name=\"bl\" bitsize=\"8\" offset=\"0\" regnum=\"2\" value_regnums=\"1\"/>"
+             "<reg name=\"c\" bitsize=\"64\" regnum=\"7\"/></target>");
+    expect_register("a", 0, 32, 8);
+    expect_register("b", 1, 32, 0);
+    expect_register("c", 7, 64, 12);
+    cr_expect_eq(description.count, 3);
+    cr_expect_eq(description.size, 20);
+}
+
+/* Disabled: add_register() keeps the low 16 bits of an offset, so that one beyond them lies on top
+ * of another register. Such a register is to be left out, like one whose size is absurd. */
+Test(gdb_description, an_offset_beyond_all_bounds, .fini = forget) {
+    read_one("<target><reg name=\"a\" bitsize=\"32\" offset=\"0\"/>"
+             "<reg name=\"b\" bitsize=\"32\" offset=\"65536\"/></target>");
+    cr_expect_null(named("b"));
+}
+
+/* Disabled: add_register() makes an unsigned of strtoul()'s result before it looks at it, so that
+ * 4294967296 is 0. */
+Test(gdb_description, a_number_beyond_all_bounds, .fini = forget) {
+    read_one("<target>" REG("a") "<reg name=\"b\" bitsize=\"32\" regnum=\"4294967296\"/></target>");
+    cr_expect_null(named("b"));
+}
+
+Test(gdb_description, registers_that_make_no_sense_are_left_out, .fini = forget) {
+    read_one("<target>"
+             "<reg bitsize=\"32\" regnum=\"1\"/>"
+             "<reg name=\"b\" regnum=\"2\"/>"
+             "<reg name=\"c\" bitsize=\"0\" regnum=\"3\"/>"
+             "<reg name=\"d\" bitsize=\"x\" regnum=\"4\"/>"
+             "<reg name=\"e\" bitsize=\"65537\" regnum=\"5\"/>"
+             "<reg name=\"f\" bitsize=\"-8\" regnum=\"6\"/>"
+             "<reg name=\"g\" bitsize=\"99999999999999999999999\" regnum=\"7\"/>"
+             "<reg name=\"h\" bitsize=\"32\" regnum=\"65536\"/>"
+             "<reg name=\"i\" bitsize=\"32\" regnum=\"-1\"/>"
+             "<reg name=\"z\" bitsize=\"65536\" regnum=\"65535\"/></target>");
+    cr_expect_eq(description.count, 1);
+    expect_register("z", 65535, 65536, 0);
+}
+
+Test(gdb_description, long_names_are_cut, .fini = forget) {
+    char text[1024], name[200];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    snprintf(text, sizeof text,
+             "<target><architecture>%s</architecture><reg name=\"%s\" bitsize=\"8\"/></target>",
+             name, name);
+    read_one(text);
+    cr_expect_eq(strlen(description.list[0].name), sizeof description.list[0].name - 1);
+    cr_expect_eq(strlen(description.architecture), sizeof description.architecture - 1);
+}
+
+Test(gdb_description, more_registers_than_there_is_room_for, .fini = forget) {
+    struct buffer text = BUFFER_INIT(GDB_XML_MAX);
+    buffer_puts(&text, "<target>");
+    for (int i = 0; i < GDB_REGISTERS_MAX + 100; i++)
+        buffer_printf(&text, "<reg name=\"r%d\" bitsize=\"8\"/>", i);
+    buffer_puts(&text, "</target>");
+    read_one(text.data);
+    cr_expect_eq(description.count, GDB_REGISTERS_MAX);
+    cr_expect_eq(description.size, GDB_REGISTERS_MAX);
+    expect_register("r511", 511, 8, 511);
+    buffer_free(&text);
+}
+
+Test(gdb_description, nothing_to_read, .fini = forget) {
+    char missing[64];
+    expect_error(gdb_description_read(&documents, &description), "no registers", "no document");
+    fine(add("target.xml", "<target/>", missing), "target");
+    expect_error(gdb_description_read(&documents, &description), "no registers", "no register");
+}
+
+Test(gdb_description, what_was_read_before_is_forgotten, .fini = forget) {
+    read_one("<target><architecture>one</architecture>" REG("a") REG("b") "</target>");
+    read_one("<target>" REG("c") "</target>");
+    cr_expect_eq(description.count, 1);
+    cr_expect_eq(description.size, 4);
+    cr_expect_str_empty(description.architecture);
+}
+
+/* ---- without a description ---- */
+
+/* x86_64: what `maint print remote-registers` of gdb 13.1 says. arm: what qemu-arm's `g` has until
+ * somebody asks for its description. */
+Test(gdb_description, defaults) {
+    static const struct {
+        const char *arch;
+        size_t count, size;
+        struct {
+            const char *name;
+            unsigned number, bits;
+            size_t offset;
+        } registers[8];
+    } cases[] = {
+        {"x86_64",
+         57,
+         536,
+         {{"rax", 0, 64, 0},
+          {"r15", 15, 64, 120},
+          {"rip", 16, 64, 128},
+          {"gs", 23, 32, 160},
+          {"st0", 24, 80, 164},
+          {"fop", 39, 32, 272},
+          {"xmm15", 55, 128, 516},
+          {"mxcsr", 56, 32, 532}}},
+        {"aarch64",
+         34,
+         268,
+         {{"x0", 0, 64, 0},
+          {"x30", 30, 64, 240},
+          {"sp", 31, 64, 248},
+          {"pc", 32, 64, 256},
+          {"cpsr", 33, 32, 264}}},
+        {"riscv64", 33, 264, {{"x0", 0, 64, 0}, {"x31", 31, 64, 248}, {"pc", 32, 64, 256}}},
+        {"arm",
+         26,
+         168,
+         {{"r12", 12, 32, 48},
+          {"sp", 13, 32, 52},
+          {"pc", 15, 32, 60},
+          {"f0", 16, 96, 64},
+          {"fps", 24, 32, 160},
+          {"cpsr", 25, 32, 164}}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        cr_assert(gdb_description_default(cases[i].arch, &description), "%s", cases[i].arch);
+        cr_expect_eq(description.count, cases[i].count, "%s", cases[i].arch);
+        cr_expect_eq(description.size, cases[i].size, "%s: %zu", cases[i].arch, description.size);
+        for (size_t k = 0; k < COUNT(cases[i].registers) && cases[i].registers[k].name; k++)
+            expect_register(cases[i].registers[k].name, cases[i].registers[k].number,
+                            cases[i].registers[k].bits, cases[i].registers[k].offset);
+    }
+    static const char *const unknown[] = {"", "i386", "x86", "x86_64 ", "mips"};
+    for (size_t i = 0; i < COUNT(unknown); i++) {
+        cr_expect(!gdb_description_default(unknown[i], &description), "%s", unknown[i]);
+        cr_expect_eq(description.count, 0);
+        cr_expect_eq(description.size, 0);
+    }
+}
+
+/* What a stub describes begins as the default does. */
+Test(gdb_description, defaults_fit_the_stubs, .fini = forget) {
+    static const struct {
+        const char *arch, *stub;
+        size_t same;
+    } cases[] = {{"x86_64", "gdbserver", 57},
+                 {"x86_64", "vgdb", 57},
+                 {"aarch64", "qemu-aarch64", 34},
+                 {"riscv64", "qemu-riscv64", 33},
+                 {"arm", "qemu-arm", 16}};
+    static struct gdb_description known;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        cr_assert(gdb_description_default(cases[i].arch, &known));
+        read_stub(cases[i].stub);
+        for (size_t k = 0; k < cases[i].same; k++) {
+            const struct gdb_register *a = &known.list[k], *b = &description.list[k];
+            cr_expect(a->number == b->number && a->bits == b->bits && a->offset == b->offset,
+                      "%s: %s and %s", cases[i].stub, a->name, b->name);
+        }
+    }
+}
+
+/* ---- libraries ---- */
+
+/* gdbserver 13.1, shortened; lldb-server 14 has neither main-lm nor lmid. */
+Test(gdb_description, libraries) {
+    static const char text[] =
+        "<library-list-svr4 version=\"1.0\" main-lm=\"0x7ffff7ffe2e0\"><library "
+        "name=\"linux-vdso.so.1\" lm=\"0x7ffff7ffe8b0\" l_addr=\"0x7ffff7fc8000\" "
+        "l_ld=\"0x7ffff7fc8440\" lmid=\"0x7ffff7ffe118\"/><library "
+        "name=\"/lib/x86_64-linux-gnu/libc.so.6\" lm=\"0x7ffff7fc0200\" l_addr=\"0x7ffff7dd1000\" "
+        "l_ld=\"0x7ffff7fa3b60\" /></library-list-svr4>";
+    struct gdb_libraries libraries;
+    fine(gdb_libraries_read(text, sizeof text - 1, &libraries), "libraries");
+    cr_assert_eq(libraries.count, 2);
+    SHOULD_BE(libraries.list[0].name, "linux-vdso.so.1", "the first");
+    cr_expect_eq(libraries.list[0].bias, 0x7ffff7fc8000);
+    SHOULD_BE(libraries.list[1].name, "/lib/x86_64-linux-gnu/libc.so.6", "the second");
+    cr_expect_eq(libraries.list[1].bias, 0x7ffff7dd1000);
+    gdb_libraries_free(&libraries);
+    cr_expect_eq(libraries.count, 0);
+    gdb_libraries_free(&libraries);
+}
+
+Test(gdb_description, odd_libraries) {
+    static const struct {
+        const char *text;
+        size_t count;
+        const char *name;
+        uint64_t bias;
+    } cases[] = {
+        {"<library-list-svr4 version=\"1.0\"></library-list-svr4>", 0, NULL, 0},
+        {"<library-list-svr4 version=\"1.0\"/>", 0, NULL, 0},
+        {"<l><library name=\"/a &amp; b &lt;&#x20ac;&gt;\" l_addr=\"0x10\"/></l>", 1,
+         "/a & b <\xe2\x82\xac>", 16},
+        {"<l><library name=\"/a\" l_addr=\"10\"/></l>", 1, "/a", 16},
+        {"<l><library name=\"/a\" l_addr=\"0xffffffffffffffff\"/></l>", 1, "/a", UINT64_MAX},
+        {"<l><library name=\"/a\" l_addr=\"0\"/><library name=\"/b\" l_addr=\"1\"/></l>", 2, "/a",
+         0},
+        {"<l><library name=\"\" l_addr=\"0x10\"/></l>", 0, NULL, 0},
+        {"<l><library l_addr=\"0x10\"/></l>", 0, NULL, 0},
+        {"<l><library name=\"/a\"/></l>", 0, NULL, 0},
+        {"<l><lib name=\"/a\" l_addr=\"0x10\"/></l>", 0, NULL, 0},
+        /* the form without -svr4, which says segments */
+        {"<library-list><library name=\"/a\"><segment address=\"0x1000\"/></library>"
+         "</library-list>",
+         0, NULL, 0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct gdb_libraries libraries;
+        fine(gdb_libraries_read(cases[i].text, strlen(cases[i].text), &libraries), cases[i].text);
+        cr_expect_eq(libraries.count, cases[i].count, "%s", cases[i].text);
+        if (libraries.count) {
+            SHOULD_BE(libraries.list[0].name, cases[i].name, cases[i].text);
+            cr_expect_eq(libraries.list[0].bias, cases[i].bias, "%s", cases[i].text);
+        }
+        gdb_libraries_free(&libraries);
+    }
+}
+
+Test(gdb_description, broken_libraries) {
+    static const char *const texts[] = {"",
+                                        "E01",
+                                        "<l>",
+                                        "<l><library name=\"/a\" l_addr=\"0x10\"/>",
+                                        "<l><library name=\"/a\" l_addr=\"0x10\"></l>",
+                                        "<l><library name=\"/a\" l_addr=\"0x10\""};
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct gdb_libraries libraries;
+        expect_error(gdb_libraries_read(texts[i], strlen(texts[i]), &libraries), "no XML",
+                     texts[i]);
+        gdb_libraries_free(&libraries);
+    }
+}
+
+Test(gdb_description, more_libraries_than_there_may_be) {
+    struct buffer text = BUFFER_INIT(GDB_XML_MAX);
+    struct gdb_libraries libraries;
+    buffer_puts(&text, "<l>");
+    for (int i = 0; i < GDB_LIBRARIES_MAX + 100; i++)
+        buffer_printf(&text, "<library name=\"/%d\" l_addr=\"%x\"/>", i, i);
+    buffer_puts(&text, "</l>");
+    fine(gdb_libraries_read(text.data, text.len, &libraries), "many");
+    cr_expect_eq(libraries.count, GDB_LIBRARIES_MAX);
+    SHOULD_BE(libraries.list[GDB_LIBRARIES_MAX - 1].name, "/4095", "the last");
+    gdb_libraries_free(&libraries);
+    buffer_free(&text);
+}
