@@ -33,11 +33,9 @@ def floor_rate(server):
 
 def pickglass_rate(server, path, added):
     done = subprocess.run([PICKGLASS, "run", path, server.uri, "-q", "-o", "jsonl:/dev/stdout"], capture_output=True,
-                          text=True, timeout=120)
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    hits = [e for e in events if e["type"] == "hit"]
-    cost = [e for e in events if e["type"] == "armed"][0].get("stop_cost_ns", 0)
-    added += [hit["pause_ns"] - cost for hit in hits]
+                          text=True, timeout=120, env={**os.environ, "PICKGLASS_LOG": "session:1"})
+    hits = [e for e in map(json.loads, done.stdout.splitlines()) if e["type"] == "hit"]
+    added += [int(ns) for ns in re.findall(r"held for (\d+) ns", done.stderr)]
     stamp = lambda e: time.mktime(time.strptime(e["time"][:19], "%Y-%m-%dT%H:%M:%S")) + float(e["time"][19:29])
     return (len(hits) - 1) / (stamp(hits[-1]) - stamp(hits[0]))
 

@@ -11,6 +11,7 @@ WIDE_CHARS = re.compile(r"^(wchar_t|char16_t|char32_t|char8_t)$")
 # Libraries' types that may be shown in a better way than by their members; nobody said which.
 FREE_FORM = re.compile(r"^(std::|__gnu_cxx::)(__cxx11::)?(map|set|multimap|_Rb_tree|tuple|unique_ptr|shared_ptr|"
                        r"__shared_ptr|__uniq_ptr)")
+VIEW = re.compile(r"^std::basic_string_view<char,")
 STRING = re.compile(r"^std::(__cxx11::)?basic_string<char,")
 MOST_ELEMENTS = 4096
 VECTOR = re.compile(r"^std::vector<")
@@ -382,6 +383,9 @@ def compare_record(value, ours, where, level):
     name = type_name(value.type)
     if STRING.match(name):
         return compare_string(value, ours, where)
+    if VIEW.match(name):
+        size = int(value["_M_len"])
+        return compare_text(bytes(gdb.selected_inferior().read_memory(int(value["_M_str"]), size)), ours, where)
     if VECTOR.match(name):
         return compare_vector(value, ours, where, level)
     if FREE_FORM.match(name):

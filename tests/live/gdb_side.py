@@ -8,11 +8,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import expressions
 from expected import (CHARS, Differs, FREE_FORM, POINTERS, RECORDS, REFERENCES, STRING, VECTOR, base, beyond_measure, bounds,
                       compare, function_name, is_data, member, real, squeeze, trouble, type_name, without_parameters)
+import known
 from known import reason
 from peek import Peek
 
 JOB = json.load(open(os.environ["DIFFERENTIAL"]))
 QUICK = JOB["quick"]
+known.BUILD = JOB["name"]
 MOST_STOPS = 24 if QUICK else 80
 MOST_OF_A_FUNCTION = 2 if QUICK else 3
 MOST_OF_A_FRAME = 120 if QUICK else 400
@@ -211,6 +213,8 @@ def register_values(frame):
     for i in range(16):
         vector = frame.read_register(f"xmm{i}")["v16_int8"]
         values[f"xmm{i}"] = "".join(f"{int(vector[j]) & 255:02x}" for j in range(16))
+    top = int(frame.read_register("st0").format_string(format="x"), 0)
+    values["st0"] = top.to_bytes(10, "little").hex()
     return values
 
 
@@ -704,6 +708,48 @@ def step_about():
     finish(peek, [])
 
 
+class Finish(gdb.FinishBreakpoint):
+    def stop(self):
+        return True
+
+
+def one_result(peek):
+    """At the instruction that returns: ours. One step later: gdb's."""
+    frame = gdb.newest_frame()
+    name = frame_name(frame)
+    peek.set_registers(register_values(frame))
+    answer = peek.ask({"do": "eval", "expr": "return"})
+    ours = {"$error": answer["error"]} if "error" in answer else answer.get("value")
+    end = Finish(frame, internal=True)
+    gdb.execute("continue", to_string=True)
+    value = end.return_value
+    if value is None:
+        return RESULTS.no_judge("results")
+    try:
+        compare(value, ours, name)
+    except (Differs, gdb.error) as differs:
+        RESULTS.add("results", name, False, getattr(differs, "theirs", str(differs)), getattr(differs, "ours", ours))
+    else:
+        RESULTS.add("results", name, True)
+
+
+def check_results(functions):
+    start = gdb.Breakpoint("main", internal=True)
+    gdb.execute("run", to_string=True)
+    start.delete()
+    peek = Peek(JOB["peek"], JOB["binary"], gdb.selected_inferior().pid)
+    points = []
+    for name in (name.split("[")[0] for name, _ in functions if name.startswith("r_")):
+        places = peek.ask({"do": "place", "location": name, "returns": True}).get("places", [])
+        RESULTS.add("results", f"the returns of {name}", places, "somewhere", "nowhere")
+        points += [gdb.Breakpoint("*" + place["pc"], internal=True) for place in places]
+    while alive():
+        gdb.execute("continue", to_string=True)
+        if alive():
+            one_result(peek)
+    finish(peek, points)
+
+
 def main():
     prepare()
     symtabs = fixture_symtabs()
@@ -719,6 +765,8 @@ def main():
     peek.close()
     if wanted("values"):
         run_through(functions)
+    if JOB["fixture"] == "results" and wanted("results"):
+        check_results(functions)
     if wanted("steps"):
         step_about()
 

@@ -18,8 +18,8 @@ KNOWN = [
     ("variables", r"optimised|in_anonymous", ANY, ANY, "gdb leaves constants and dropped locals out of an optimised function's names"),
     ("values", r"^b in", r"(?i)true", r"^\d+$", "a bool that is neither 0 nor 1 is shown as its number"),
     ("", r"^\*?function_statics::", ANY, r"there is no", "a function's static variable that was optimised away has no place to be found by"),
-    ("place", r"owners|vectors|Record|library.cpp:(36|48)", ANY, ANY, "clang's own mark of the prologue's end is believed here"),
-    ("place|line|types", ANY, r"\$_0|char const ?\*", r"lambda at|const char ?\*", "templates' arguments as the compiler wrote them"),
+    ("place", r"owners|vectors|Record|_GLOBAL__sub_I|__cxx_global_var_init|library.cpp:(36|48)", r"0x", r"0x", "clang's own mark of the prologue's end is believed here"),
+    ("place|line|types|steps|stack", ANY, r"\$_0|char const ?\*", r"lambda at|const char ?\*", "templates' arguments as the compiler wrote them"),
     ("place", r"thunk|_GLOBAL__sub_I", ANY, r"no function|\"\"|^\[", "symbols without debug info are found by the linker's name"),
     ("types|values|table", r"text in vla", ANY, r"variable length|length cannot be read", "clang gives a bare VLA whose length it has dropped"),
     ("table", r"g_fixed.size|Pair<double>::made", r"optimized out", r"no member|there is no", "a static member that was optimised away has no place to be found by"),
@@ -31,16 +31,17 @@ KNOWN = [
     ("addr2line|stack|steps", r"_M_construct|operator|Item", ANY, ANY, "the same, cut off before it shows"),
     ("place", r"area", ANY, ANY, "gdb 13 does not read where an inlined copy is entered (DW_AT_entry_pc)"),
     ("place-lines", r"classes.cpp:(239|240|248|249|251|252)", ANY, ANY, "gdb takes a cold part, below its function's entry, for the prologue"),
+    ("place", r"^lambdas|^local_class", ANY, ANY, "gdb takes what is local to a function, and put into it, for an overload of it"),
+    ("place", r"^same_function|^main|scopes.c:100", ANY, ANY, "an inlined copy that begins where its host does: gdb skips the host's prologue and shows the call's line"),
+    ("place", r"~Bottom", ANY, ANY, "an inlined copy that begins where its host does: gdb skips the host's prologue and shows the call's line"),
+    ("place", r"__static_initialization|library.cpp:66", ANY, ANY, "the line before the function is the same one: gdb forgets where the function begins"),
+    ("addr2line", ANY, r"lambdas\(int\)", r"operator\(\)", "the last row at an address is no statement: binutils and LLVM take it, gdb and we the statement's"),
+    ("place-lines", r"library.cpp:(8|14|33|45|53)", ANY, ANY, "a line that shares its first address with another file's: gdb forgets it and slides to the next"),
     ("place-lines", ANY, r"thunk", r"thunk|\"\"", "a thunk has no debug info, and its name is the linker's"),
 ]
 # Disagreements that nobody has explained yet: counted, shown, and to be worked off.
 OPEN = [
-    ("place", r"lambdas|local_class|same_function|^main|scopes.c:100|~Bottom", ANY, ANY, "entries of inlined copies in clang's code"),
-    ("place-lines", r"classes.cpp:247", ANY, ANY, "two places for the line of a `try`"),
-    ("place", r"__static_initialization|library.cpp:66", ANY, ANY, "the prologue of gcc's static initialisation"),
-    ("place-lines", r"library.cpp:(8|14|33|45|53)", ANY, ANY, "lines of destructors and closing braces in optimised code"),
     ("steps", r"operator\(\)", ANY, ANY, "the frame of a lambda's static invoker"),
-    ("addr2line", ANY, r"lambdas\(int\)", r"operator\(\)", "the first bytes of a lambda that was put into its function"),
     ("addr2line", ANY, r"library.cpp', 66", ANY, "landing pads of main"),
 ]
 KNOWN += [
@@ -58,7 +59,7 @@ KNOWN += [
     ("", r"^[\w.\[\]]+\.\w+ in ", VALUE, r"\[\d+\] has no members", "gdb takes an array for its first element"),
     ("", r"^sizeof\(.*&\)", VALUE, r"\$error", "references are no types to cast to here"),
     ("", r"nullptr", r"generic pointer", r"null|None", "gdb does not show nullptr itself"),
-    ("values", ANY, r"Cannot access memory", r"its base class is not found", "a virtual base class before its constructor ran"),
+    ("values", ANY, r"Cannot access memory|virtual baseclass botch", r"its base class is not found|\$error", "a virtual base class before its constructor ran"),
     ("", ANY, r"not available on integers of more than 8 bytes", VALUE, "gdb does not calculate with 128 bits"),
     ("", ANY, r"cannot subscript something of type `int'", VALUE, "C lets an index and an array change places, gdb does not"),
     ("", ANY, r"syntax error in expression, near `namespace\)", VALUE, "gdb wants quotes around an anonymous namespace's names"),
@@ -70,6 +71,16 @@ KNOWN += [
     ("stack", ANY, r"@plt", ANY, "gdb makes up names for the stubs of a procedure linkage table"),
     ("place", ANY, r"\[\]$", r"0x", "gdb finds no line for what only a header declares"),
 ]
+# Of some builds alone: first a pattern for `FIXTURE/BUILD`.
+OF_BUILDS = [
+    ("scopes/gcc.*(split|dwp)", "values|table", r"\bt_|^&?own", r"opcode 0xa2|^[^<]*$", VALUE, "gcc writes an address where a thread-local's offset belongs: gdb takes it for one"),
+    ("classes/clang", "values", r"in Left::Left", ANY, r"cannot read memory", "a virtual base class before its constructor ran"),
+    ("^results", "results", r"int128", r"^0$", VALUE, "gdb's Python makes 0 of 128-bit results"),
+    ("clang.*split-dwarf5", "", ANY, r"optimized out|no such vector element", ANY, "gdb 13 does not read the location lists in clang's split DWARF 5"),
+    ("types-dwarf", "types|table", r"^scopes.c::same", ANY, ANY, "with type units gdb 13 takes another file's static variable"),
+    ("clang", "table", r"^g_short ==|^g_words", ANY, r"basic_string|std::string", "clang leaves out the class that holds a std::string's pointer"),
+]
+BUILD = ""
 INTEGER_WORDS = {"int", "long", "short", "char", "unsigned", "signed"}
 
 
@@ -90,7 +101,8 @@ def reason(check, what, theirs, ours):
     theirs, ours = str(theirs), str(ours)
     if check in ("types", "layout") and theirs != ours and spelled_alike(theirs, ours):
         return "an integer type's words as the compiler wrote them"
-    for part, expression, gdbs, came, why in KNOWN + [row[:4] + ("not explained yet: " + row[4],) for row in OPEN]:
+    here = [row[1:] for row in OF_BUILDS if re.search(row[0], BUILD)]
+    for part, expression, gdbs, came, why in here + KNOWN + [row[:4] + ("not explained yet: " + row[4],) for row in OPEN]:
         if re.search(part, check) and re.search(expression, what) and re.search(gdbs, theirs) and re.search(came, ours):
             return why
     return None

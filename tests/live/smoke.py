@@ -158,6 +158,7 @@ def httpd(chain, load=50, single=False, run=True):
                      "--listen=127.0.0.1:0", *flags, "--", "-load", str(load)])
     if run and not single:
         server.url = server.wait_for(r"listening on (\S+)") + "/cart"
+        state_of(server)  # the first halt reads all of the debug info: that has taken 4 s on a busy machine
     return server
 
 
@@ -301,7 +302,7 @@ def test_filters_at_shared_places(chain):
         check(0 < account["third"]["hits"] <= 16, f"rate: {account['third']}")
         check(3 <= account["every"]["hits"] <= 7, f"every: {account['every']}")
         reads = [h["values"]["r"] for h in got.hits("every")]
-        check(all(b - a > 10 for a, b in zip(reads, reads[1:])), f"full speed in between: {reads}")
+        check(all(b - a > 2 for a, b in zip(reads, reads[1:])), f"it does not run on in between: {reads}")
         check(got.hits("named") and all(h["values"]["path"].startswith("/s") for h in got.hits("named")), "keep")
         check(account["after"]["hits"] == 2, f"after: {account['after']}")
         untouched(server, server.url)
@@ -477,6 +478,29 @@ probes:
         check(len(got.hits()) == 2, got.err[-300:])
         check("s3cr3t-value" not in got.out + got.err, "the secret is shown")
         check(got.hits()[0]["values"]["u"]["Path"] == {"$redacted": True}, str(got.hits()[0]["values"]["u"]))
+    finally:
+        server.end()
+
+
+# ---- several recipes ----
+
+def test_recipes_run_together(chain):
+    server = httpd(chain)
+    try:
+        first = write("recipe: 1\nname: one\nlimits: {duration: 20s, pause_budget: 100%}\nprobes:\n  a: {at: main.lookup, max_hits: 3}\n", "one.yaml")
+        second = write("recipe: 1\nparams: {word: {type: string}}\nprobes:\n  b: {at: main.lookup, when: 'key == ${word}', "
+                       "capture: [key], max_hits: 2}\n", "two.yaml")
+        got = run(first, second, server.uri, "-p", "word=/cart")
+        check(got.code == 0 and len(got.of("run")) == 1, f"exit {got.code}: {got.err[-300:]}")
+        check(len(got.hits("a")) == 3 and [h["values"]["key"] for h in got.hits("b")] == ["/cart"] * 2, str(got.account()))
+        order = [h["probe"] for h in got.hits()]
+        check([h["seq"] for h in got.hits()] == [1, 2, 3, 4, 5] and "b" in order[:4], f"one after the other: {order}")
+        wrong = run(first, first, server.uri)
+        check(wrong.code == 2 and "different names" in wrong.err and "one.yaml:5:3" in wrong.err, wrong.err[-300:])
+        there = write("recipe: 1\nprobes:\n  c: {at: main.lokup}\n", "three.yaml")
+        wrong = run(first, there, server.uri, "-q")
+        check(wrong.code == 2 and "three.yaml:3:" in wrong.err, wrong.err[-300:])
+        untouched(server, server.url)
     finally:
         server.end()
 

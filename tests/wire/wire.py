@@ -7,7 +7,7 @@ time, and in random chunks; its requests, output and exit code must be the recor
 
 Prints `ok NAME` or `FAIL NAME: why` a replay, and `N passed, N failed, N skipped` last. PICKGLASS is the program under
 test, DLV_NEW one more Delve to record. The format is told in fixtures/wire/README.md."""
-import concurrent.futures, glob, json, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+import concurrent.futures, glob, json, os, random, re, select, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -39,7 +39,7 @@ def plain_text(text):
 def plain_field(key, value):
     if key.endswith("_ns") or key == "armed_share":
         return 0
-    if key in ("time", "pickglass"):  # the latter is our version
+    if key in ("time", "pickglass", "wire"):  # our version; how many writes it were depends on how replies come
         return "*"
     return [plain_event(child) for child in value] if key == "probes" else value
 
@@ -123,12 +123,12 @@ def accept(server, pickglass):
 class Pickglass:
     """Runs in the folder of the recipes, so that messages name them without a path."""
 
-    def __init__(self, command, port):
-        command = [f"dlv://127.0.0.1:{port}" if word == "TARGET" else word for word in command]
+    def __init__(self, command, port, scheme="dlv", folder=WIRE):
+        command = [word.replace("TARGET", f"{scheme}://127.0.0.1:{port}") for word in command]
         self.out, self.err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
         environment = {key: value for key, value in os.environ.items() if key != "PICKGLASS_LOG"}
         self.process = subprocess.Popen([PICKGLASS, *command], stdin=subprocess.DEVNULL, stdout=self.out,
-                                        stderr=self.err, cwd=WIRE, env=environment)
+                                        stderr=self.err, cwd=folder, env=environment)
 
     def __enter__(self):
         return self
@@ -223,7 +223,7 @@ class Player:
         self.transcript, self.connection = transcript, connection
         self.send, self.lines = MANNERS[manner], Lines(connection)
         self.chance = random.Random(transcript.name)
-        self.ids, self.run = {}, "RUN"
+        self.ids, self.questions, self.run = {}, set(), "RUN"
 
     def take(self, wanted):
         try:
@@ -236,17 +236,26 @@ class Player:
         self.run = found.group().removeprefix("pg") if found else self.run
         return json.loads(text), plain_request(text)
 
+    def is_quiet(self):
+        return b"\n" not in self.lines.rest and not select.select([self.connection], [], [], 0.05)[0]
+
     # What pickglass was told decides what it asks, but not in which order it asks it where timers play a part: a
-    # request is looked for among all that had been sent before the next reply came.
-    def expect(self, requests):
+    # request is looked for among all that had been sent before the next reply came. Where it sends no more of them,
+    # it waits: how many questions are under way at once depends on how long they have taken.
+    def expect(self, requests, replies):
         wanted = list(requests)
         while wanted:
+            while replies and replies[0][0] in self.questions and self.is_quiet():
+                self.answer([replies.pop(0)])
             request, got = self.take(wanted)
             match = [i for i, (_, text) in enumerate(wanted) if not difference(plain_request(text), got)]
             if not match:
                 number, text = wanted[0]
                 raise Failed(f"request {number}: expected {shown(plain_request(text))}, got {shown(got)}")
-            self.ids[wanted.pop(match[0])[0]] = request["id"]
+            number = wanted.pop(match[0])[0]
+            self.ids[number] = request["id"]
+            if request["params"] != [{"name": "continue"}]:  # whose answer may be long in coming
+                self.questions.add(number)
 
     def patch(self, number, reply):
         reply = re.sub(r'^\{"id":\d+', '{"id":%d' % self.ids[number], reply)
@@ -260,7 +269,7 @@ class Player:
 
     def play(self):
         for requests, replies in self.transcript.turns():
-            self.expect(requests)
+            self.expect(requests, replies)
             self.answer(replies)
         try:
             raise Failed(f"one request too many: {shown(plain_request(self.lines.next()))}")

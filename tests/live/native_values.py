@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""One recipe, one program: natively, over gdbserver, and as gdb itself says it, the values are the same.
+
+Else as native.py."""
+import os, sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+sys.path.insert(0, HERE)
+from nativetargets import *
+import expressions
+
+PROGRAMS = {"types": ["c/types.c"], "structs": ["c/structs.c"], "scopes": ["c/scopes.c", "c/scopes_other.c"],
+            "strings": ["c/strings.c"], "frames": ["c/frames.c"], "classes": ["cpp/classes.cpp"],
+            "templates": ["cpp/templates.cpp"], "library": ["cpp/library.cpp"]}
+GLOBALS = 300 if SOAK else 24  # expressions a program
+PLACES = 40
+UNBOUND = "limits: {duration: 25s, max_pause: 5s}\n"  # launched programs have no budget
+
+
+def compiled(name, *flags):
+    """Always at the same addresses."""
+    sources = [os.path.join(ROOT, "fixtures", source) for source in PROGRAMS[name]]
+    compiler = "g++" if sources[0].endswith("cpp") else "gcc"
+    path = os.path.join(WORK, "-".join([name, *flags]))
+    extra = [os.path.join(ROOT, "fixtures", "c", "stop.c")] if os.path.exists(os.path.join(ROOT, "fixtures", "c", "stop.c")) else []
+    for tries in [sources], [sources, extra]:
+        done = subprocess.run([compiler, "-g", "-w", "-no-pie", "-fno-pie", *flags, "-o", path, *sum(tries, []), "-lpthread", "-lm"],
+                              capture_output=True, text=True, timeout=120)
+        if not done.returncode:
+            return path
+    raise Failed(done.stderr[-300:])
+
+
+def plain(name):
+    """Without template arguments."""
+    while (shorter := re.sub(r"<[^<>]*>", "", name)) != name:
+        name = shorter
+    return name
+
+
+def own_functions(program, name):
+    listed = pickglass("list", program, "functions").out.splitlines()
+    files = [os.path.join(ROOT, "fixtures", source) for source in PROGRAMS[name]]
+    text = "".join(open(file).read() for file in files)
+    found = []
+    for row in listed:
+        word = row.split("\t")[0].strip()
+        parts = re.sub(r"\(.*", "", plain(word)).split("::")
+        if parts[-1] in ("main", "on_info") or parts[-1] in parts[:-1]:
+            continue  # a process id is in it; a constructor's `this` is nothing yet
+        if re.search(rf"\b{re.escape(parts[-1])}\b", text):
+            found.append(word)
+    return found
+
+
+def clean(value):
+    """Without what differs from one life of a program to the next: places on the stack, in libraries, on the heap."""
+    if isinstance(value, dict):
+        return {key: clean(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [clean(part) for part in value]
+    if isinstance(value, str) and re.fullmatch(r"0x[0-9a-f]{6,12}", value) and int(value, 16) > 0x420000:
+        return "elsewhere"
+    return value
+
+
+def places(program, name, arguments):
+    """Probes of the program's own functions: what each is called with, and the stack there. Locals have no value yet."""
+    rows = []
+    for i, function in enumerate(own_functions(program, name)):
+        rows.append(f"  f{i}: {{at: {{function: {json.dumps(function)}, inlined: false}}, args: {arguments}, stack: 4, "
+                    "stop: process, max_hits: 3}\n")
+    check(len(rows) > 2, f"{name}: {len(rows)} functions")
+    return fitting(program, rows)[:PLACES]
+
+
+def fitting(program, rows):
+    """Those that `check` has nothing against; all at once if it has nothing at all."""
+    if pickglass("check", recipe("".join(rows)), "--binary", program).code == 0:
+        return rows
+    if len(rows) == 1:
+        return []
+    half = len(rows) // 2
+    return fitting(program, rows[:half]) + fitting(program, rows[half:])
+
+
+def asked(program, name, at):
+    """The expressions that the differential tests ask gdb for, where the program is at some function of its own."""
+    texts = [text for text in list(expressions.GLOBAL.get(name, []))[:GLOBALS] + expressions.ANYWHERE[:500 if SOAK else 12] if isinstance(text, str)]
+    rows = [f"  e{i}: {{at: {{function: {json.dumps(at)}, inlined: false}}, stop: process, max_hits: 1, capture: {{v: {json.dumps(text)}}}}}\n"
+            for i, text in enumerate(texts)]
+    return fitting(program, rows)
+
+
+def story(got):
+    return [(hit["probe"], clean(hit.get("values")), clean(hit.get("args")), hit["location"]["function"],
+             hit["location"].get("line"), [(f["function"], f.get("line")) for f in hit.get("stack", [])]) for hit in got.hits()]
+
+
+def same(name, *flags):
+    program = compiled(name, *flags)
+    rows = places(program, name, str("-O0" in flags).lower())  # optimised, an argument may not be there yet, for gdb neither
+    probes = "".join(rows + asked(program, name, json.loads(re.search(r'function: (".*?[^\\]")', rows[0])[1])))
+    ours = story(run(probes, Launched(program), limits=UNBOUND, code=None))
+    theirs = story(run(probes, gdbserver(program), limits=UNBOUND, code=None))
+    check(len(ours) > 5, f"{len(ours)} hits natively, {len(theirs)} over gdbserver")
+    wrong = [(a, b) for a, b in zip(ours, theirs) if a != b]
+    alone = [row[0] for row in ours + theirs if sum(r[0] == row[0] for r in ours) != sum(r[0] == row[0] for r in theirs)]
+    check(not wrong and not alone, f"{name} {flags}: {len(ours)} and {len(theirs)} hits, {alone[:5]} on one side; {len(wrong)} differ: natively {wrong[:1]}")
+    return len(ours)
+
+
+def same_of(*names):
+    for name in names:
+        for level in ("-O0", "-O2") if SOAK or name == "types" else ("-O0",):
+            same(name, level)
+
+
+def test_c_types():
+    same_of("types")
+
+
+def test_c_structs_and_strings():
+    same_of("structs", "strings")
+
+
+def test_c_scopes_and_frames():
+    same_of("scopes", "frames")
+
+
+def test_cpp_classes_and_templates():
+    same_of("classes", "templates")
+
+
+def test_the_cpp_library():
+    same_of("library")
+
+
+# ---- gdb itself ----
+
+def gdb_says(program, where, texts, hits):
+    """What gdb prints at each of the first hits: a list of lists."""
+    commands = [f"break {where}", "run >/dev/null"]
+    for _ in range(hits):
+        for text in texts:
+            commands += ["printf \"@@\"", f"output {text}", "printf \"@@\\n\""]
+        commands += ["continue"]
+    arguments = [part for command in commands for part in ("-ex", command)]
+    done = subprocess.run(["gdb", "-nx", "-batch", "-ex", "set width 0", "-ex", "set print elements 4096", *arguments, program],
+                          capture_output=True, text=True, timeout=60)
+    said = re.findall(r"@@(.*)@@", done.stdout)
+    check(len(said) >= hits * len(texts), f"gdb: {done.stdout[-200:]} {done.stderr[-200:]}")
+    return [said[i * len(texts):(i + 1) * len(texts)] for i in range(hits)]
+
+
+def as_gdb(value):
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value) if isinstance(value, str) and not re.fullmatch(r"-?\d+", value) else str(value)
+
+
+def test_as_gdb_prints_it():
+    need("gdb")
+    program = build("shapes", "-O0", "-no-pie")
+    texts = ["n", "factor", "shape->area", "shape->corners[0].x", "shape->corners[2].y", "shape->flags", "shape->label",
+             "shape->next->area", "shape->next->label", "(int)shape->colour", "g_calls", "shape->scale", "n * 2 + 1", "shape->next->next == 0",
+             "sizeof(*shape)", "first.weight < 0", "$rip", "$rdi == (long)shape", "(long)shape->corners - (long)shape"]
+    theirs = gdb_says(program, "show", texts, 5)
+    captures = ", ".join(f"v{i}: {json.dumps(text)}" for i, text in enumerate(texts))
+    got = run(f"  s: {{at: show, stop: process, capture: {{{captures}}}}}\n", Launched(program))
+    check(len(got.hits()) == 5, got.brief())
+    for hit, row in zip(got.hits(), theirs):
+        for i, text in enumerate(texts):
+            value, said = hit["values"][f"v{i}"], re.sub(r"^0x[0-9a-f]+ (<.*> )?(?=\")|^\(.*?\) ", "", row[i])
+            if text == "$rip":
+                value, said = hit["location"]["pc"], re.search(r"0x[0-9a-f]+", row[i])[0]
+            said = re.sub(r" '.*'$", "", said)  # a character
+            if isinstance(value, float):
+                check(abs(value - float(said)) <= 1e-6 * abs(value), f"{text}: {value}, gdb {said}")
+            else:
+                check(as_gdb(value).strip('"') == said.strip('"') or as_gdb(value) == {"0": "false", "1": "true"}.get(said),
+                      f"{text}: {value}, gdb {said}")
+
+
+def test_results_as_gdb_finishes():
+    need("gdb")
+    program = build("shapes", "-O0", "-no-pie")
+    done = subprocess.run(["gdb", "-nx", "-batch", "-ex", "break middle", "-ex", "run >/dev/null",
+                           *["-ex", "finish", "-ex", "continue"] * 5, program], capture_output=True, text=True, timeout=60)
+    theirs = [int(word) for word in re.findall(r"Value returned is \$\d+ = (-?\d+)", done.stdout)]
+    got = run("  m: {call: middle, at_return: {r: return}, stop: process}\n", Launched(program))
+    check(len(theirs) == 5 and got.values("m", "r") == theirs, f"{got.values('m', 'r')}, gdb {theirs}")
+
+
+KNOWN = {}
+
+if __name__ == "__main__":
+    native_main(globals(), KNOWN)
