@@ -294,6 +294,11 @@ static bool is_stop_for_us(struct backend *b, const struct packet *packet) {
     return first && *packet->data == 'T' && gdb_stop_parse(packet->data, packet->len, &stop);
 }
 
+/* What is queued and not yet written cannot have been answered. */
+static bool was_asked(const struct backend *b) {
+    return b->acks ? b->request_count && b->requests[0].sent : b->request_count > b->unsent;
+}
+
 static void on_reply(struct backend *b, const struct packet *packet) {
     if (is_output(packet)) {
         show_output(packet);
@@ -303,7 +308,7 @@ static void on_reply(struct backend *b, const struct packet *packet) {
         b->stopped_for_us = true;
         return;
     }
-    if (!b->request_count) {
+    if (!was_asked(b)) {
         gdb_lost(b, error_new(ERROR_RUN, "%s sent \"%.40s\", which nothing had asked for", b->uri,
                               packet->data));
         return;
