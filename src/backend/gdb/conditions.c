@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define SIGNAL_INT 2
 #define SIGNAL_TRAP 5
 #define FALSE_REPORTS 16 /* may come of values that other threads change meanwhile */
 
@@ -106,19 +107,45 @@ static void set_all(struct backend *b) {
     }
 }
 
+/* The point's own condition again, or nothing. */
+static void end_proof(struct backend *b) {
+    struct point *point = gdb_point_at(b, b->proved_at);
+    if (point && !point->hardware)
+        gdb_point_ask(b, point, true, gdb_on_inserted);
+    else
+        gdb_ask(b, NULL, NULL, "z0,%" PRIx64 ",1", b->proved_at);
+    b->note_stale = true;
+}
+
+/* Its end, or a signal, while everybody takes the target for stopped: told at the next resume. An
+ * interrupt of ours that a hit had outrun is nobody's to hear of: the step is tried again. */
+static void interrupted_proof(struct backend *b, const struct gdb_stop *stop, const char *reply,
+                              size_t len) {
+    bool stopped = stop->kind == GDB_STOPPED;
+    b->guards = GUARDS_UNTRIED;
+    if (stopped)
+        end_proof(b);
+    if (stopped && stop->code == SIGNAL_INT && b->interrupts)
+        b->interrupts--;
+    else
+        buffer_add(&b->put_off, reply, len);
+    gdb_send(b);
+}
+
 static void on_proof(struct backend *b, void *ctx, const char *reply, size_t len) {
     static struct gdb_stop stop; /* large; used within this call */
-    struct point *point = gdb_point_at(b, b->proved_at);
     uint64_t pc = 0;
+    (void)ctx;
     b->proving = false;
     if (!reply)
         return;
-    bool stepped = gdb_stop_parse(reply, len, &stop) && stop.kind == GDB_STOPPED &&
-                   stop.code == SIGNAL_TRAP &&
-                   (stop.reason == REASON_SIGNAL || stop.reason == REASON_SWBREAK);
-    if (!stepped) { /* its end, or a signal: whoever comes next may try again */
-        b->guards = GUARDS_NOT;
-        gdb_on_stop(b, ctx, reply, len);
+    if (!gdb_stop_parse(reply, len, &stop)) {
+        gdb_lost(b, gdb_refusal(reply, len, "a step of the target"));
+        return;
+    }
+    if (stop.kind != GDB_STOPPED || stop.code != SIGNAL_TRAP ||
+        (stop.reason != REASON_SIGNAL && stop.reason != REASON_SWBREAK)) {
+        interrupted_proof(b, &stop, reply, len);
         return;
     }
     gdb_take_expedited(b, &stop);
@@ -129,10 +156,7 @@ static void on_proof(struct backend *b, void *ctx, const char *reply, size_t len
         true; /* by another breakpoint than the hardware's: that one would hit again */
     LOG(LOG_GDB, 1, "the stub's agent %s",
         b->guards == GUARDS ? "tells bad memory" : "may not follow pointers");
-    if (point && !point->hardware)
-        gdb_point_ask(b, point, true, gdb_on_inserted);
-    else
-        gdb_ask(b, NULL, NULL, "z0,%" PRIx64 ",1", b->proved_at);
+    end_proof(b);
     if (b->guards == GUARDS)
         set_all(b);
     gdb_send(b);
@@ -143,9 +167,11 @@ static void on_proof(struct backend *b, void *ctx, const char *reply, size_t len
 bool gdb_prove_guards(struct backend *b) {
     static struct agent agent; /* large; one thread compiles */
     struct agent_site site;
-    bool may = b->wants_guards && b->guards == GUARDS_UNTRIED && !b->acks && !b->pass_signal &&
-               (b->at_launch || b->stands_on_hit) && b->thread.tid > 0 && b->has_vcont &&
-               gdb_has(&b->features, GDB_SWBREAK) && gdb_has(&b->features, GDB_CONDITIONS);
+    bool armed = b->point_count || b->trace.count; /* else nothing needs it any more */
+    bool may = armed && !b->put_off.len && b->wants_guards && b->guards == GUARDS_UNTRIED &&
+               !b->acks && !b->pass_signal && (b->at_launch || b->stands_on_hit) &&
+               b->thread.tid > 0 && b->has_vcont && gdb_has(&b->features, GDB_SWBREAK) &&
+               gdb_has(&b->features, GDB_CONDITIONS);
     if (!may ||
         !registers_get(&b->view.registers, (unsigned)b->program.space.arch->pc, &b->proved_at))
         return false;
@@ -157,7 +183,7 @@ bool gdb_prove_guards(struct backend *b) {
     buffer_printf(&b->text, "Z0,%" PRIx64 ",1;X%zx,", b->proved_at, agent.len);
     hex_write(&b->text, agent.bytes, agent.len);
     gdb_ask_text(b, NULL, NULL);
-    b->proving = true;
+    b->proving = b->note_stale = true;
     gdb_step_request(b, on_proof);
     return true;
 }

@@ -270,7 +270,7 @@ void gdb_on_tick(uv_timer_t *timer) {
     struct backend *b = timer->data;
     if (b->dead || b->leaving || !b->trace.on)
         return;
-    if (b->running && !b->interrupts) {
+    if (b->running && !b->proving && !b->interrupts) {
         b->trace.due = true;
         gdb_interrupt_target(b);
     }

@@ -64,6 +64,10 @@ static void compose(struct backend *b) {
         add(b, "?");
     }
     gdb_compose_removals(b);
+    if (b->proving) {
+        buffer_printf(&b->text, "z0,%" PRIx64 ",1", b->proved_at);
+        add_text(b);
+    }
     if (b->trace.count) {
         add(b, "QTStop");
         add(b, "QTinit");

@@ -34,6 +34,7 @@ static struct error *gdb_create(const struct backend_setup *setup,
     b->text = BUFFER_INIT(1 << 20);
     b->farewell.packets = BUFFER_INIT(1 << 20);
     b->transfer = BUFFER_INIT(1 << 20);
+    b->put_off = BUFFER_INIT(1 << 20);
     b->registers_text = BUFFER_INIT(1 << 20);
     program_init(&b->program);
     uv_timer_init(b->loop, &b->deadline);
@@ -77,6 +78,7 @@ static void free_wire(struct backend *b) {
     buffer_free(&b->out);
     buffer_free(&b->text);
     buffer_free(&b->transfer);
+    buffer_free(&b->put_off);
     buffer_free(&b->registers_text);
     free(b->requests);
     buffer_free(&b->farewell.packets);

@@ -210,10 +210,11 @@ struct backend {
         GUARDS_UNTRIED,
         GUARDS,
         GUARDS_NOT
-    } guards;          /* its agent tells bad memory, with our help */
-    bool wants_guards; /* something needs that */
-    bool proving;      /* it is being found out: by one step of a thread */
-    uint64_t proved_at;
+    } guards;               /* its agent tells bad memory, with our help */
+    bool wants_guards;      /* something needs that */
+    bool proving;           /* it is being found out: by one step of a thread */
+    uint64_t proved_at;     /* a breakpoint of ours stands there meanwhile */
+    struct buffer put_off;  /* the stop reply that came instead: gdb_resume() takes it */
     bool trapped_anew;      /* in doing so, at this stop */
     unsigned false_reports; /* that the stub should have kept to itself */
     bool undecided;         /* ... and no more will be asked of it */

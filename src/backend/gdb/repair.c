@@ -35,6 +35,8 @@ void gdb_note(struct backend *b) {
             buffer_putc(&b->text, ';');
             gdb_watch_write(b, &b->watches[i], false);
         }
+    if (b->proving)
+        buffer_printf(&b->text, ";z0,%" PRIx64 ",1", b->proved_at);
     if (b->trace.count)
         buffer_puts(&b->text, ";QTStop;QTinit");
     buffer_add(&note, b->text.data ? b->text.data : "", b->text.len);

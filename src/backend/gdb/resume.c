@@ -127,8 +127,26 @@ static void wait_for_loads(struct backend *b) {
     }
 }
 
+static void on_put_off(uv_timer_t *timer) {
+    struct backend *b = timer->data;
+    struct buffer reply = b->put_off;
+    b->put_off = BUFFER_INIT(reply.max);
+    if (!b->dead)
+        gdb_on_stop(b, NULL, reply.data, reply.len);
+    buffer_free(&reply);
+    if (!b->dead)
+        gdb_send(b);
+}
+
+/* It has stopped once more already. */
+static bool take_put_off(struct backend *b) {
+    if (b->put_off.len)
+        uv_timer_start(&b->later, on_put_off, 0, 0);
+    return b->put_off.len > 0;
+}
+
 void gdb_resume(struct backend *b) {
-    if (gdb_trace_adopt(b))
+    if (take_put_off(b) || gdb_trace_adopt(b))
         return;
     gdb_remember_reads(b);
     b->stop_number++; /* what is still on its way belongs to the past */
@@ -250,8 +268,19 @@ static void kill_target(struct backend *b) {
     gdb_send(b);
 }
 
+/* Nobody has heard of it, and nobody will. */
+static void leave_put_off(struct backend *b) {
+    bool known = b->put_off.len && gdb_stop_parse(b->put_off.data, b->put_off.len, &b->last);
+    buffer_clear(&b->put_off);
+    if (known && b->last.kind != GDB_STOPPED)
+        b->exited = true;
+    else if (known && b->last.code != SIGNAL_INT && b->last.code != SIGNAL_TRAP)
+        b->pass_signal = b->last.code;
+}
+
 void gdb_leave(struct backend *b, enum leave_how how) {
     b->leaving = true;
+    leave_put_off(b);
     if (b->obtained && how == LEAVE_QUIETLY) /* else nobody would ever take care of it */
         how = b->attached ? LEAVE_FREE : LEAVE_KILL;
     if (b->dead || b->running || b->exited || how == LEAVE_QUIETLY)
