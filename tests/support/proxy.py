@@ -176,8 +176,9 @@ class Link:
             return True
         if what == "kill":
             self.proxy.kill()
-        if what == "lie":  # said to be done, and not done
-            self.to(self.client, (b"+" if self.acks else b"") + packet(b"OK"))
+        if what == "lie":  # said to be done, and not done: another question goes in its place, so that all stays in order
+            self.waiting.append((payload, "OK"))
+            self.to(self.server, packet(b"qC"))
             return True
         if what == "damage request":
             self.waiting.append((payload, None))

@@ -53,6 +53,11 @@ static void add_departure(struct backend *b) {
     add_text(b);
 }
 
+static void put_removal(void *ctx, const struct buffer *payload) {
+    (void)payload; /* b->text */
+    add_text(ctx);
+}
+
 static void compose(struct backend *b) {
     buffer_clear(&b->farewell.packets);
     b->farewell.at = 0;
@@ -64,23 +69,11 @@ static void compose(struct backend *b) {
         add(b, "?");
     }
     gdb_compose_removals(b);
-    if (b->proving) {
-        buffer_printf(&b->text, "z0,%" PRIx64 ",1", b->proved_at);
-        add_text(b);
-    }
     if (b->trace.count) {
         add(b, "QTStop");
         add(b, "QTinit");
     }
-    for (size_t i = 0; i < b->point_count; i++) {
-        gdb_point_write(b, &b->points[i], false);
-        add_text(b);
-    }
-    for (size_t i = 0; i < b->watch_count; i++)
-        if (b->watches[i].placed) {
-            gdb_watch_write(b, &b->watches[i], false);
-            add_text(b);
-        }
+    gdb_removals(b, put_removal, b);
     if (b->trace.count)
         add(b, "QTinit");
 }

@@ -51,7 +51,8 @@ struct request {
 struct point {
     uint64_t address;
     struct site *site; /* NULL: our own, at the program's entry */
-    bool hardware, inserted, cleaned;
+    bool hardware;
+    bool moved; /* from the other kind, and the stub has not said yes to it: it may be either */
     uint8_t *condition; /* agent bytecode; owned; NULL: none */
     size_t condition_len;
     bool emulated; /* `emulation` is the instruction there */
@@ -337,6 +338,11 @@ void gdb_disarm(struct backend *b, struct site *site);
 /* Appends "Z0,..." or "z0,..." to b->text. */
 void gdb_point_write(struct backend *b, const struct point *point, bool insert);
 void gdb_watch_write(struct backend *b, const struct watchpoint *watch, bool insert);
+/* From memory to a slot of the hardware, or back; the packets are the caller's. */
+void gdb_point_move(struct backend *b, struct point *point, bool hardware);
+/* The payloads that take out all that may be inserted, but for tracepoints. */
+void gdb_removals(struct backend *b, void (*put)(void *ctx, const struct buffer *payload),
+                  void *ctx);
 struct point *gdb_point_at(struct backend *b, uint64_t address);
 void gdb_arm_code(struct backend *b, struct site *site);
 void gdb_disarm_code(struct backend *b, struct site *site);

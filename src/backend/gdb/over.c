@@ -182,8 +182,10 @@ void gdb_on_promoted(struct backend *b, void *ctx, const char *reply, size_t len
         return;
     if (point && !gdb_ok(reply, len)) {
         b->no_promotion = true;
-        point->hardware = false;
+        gdb_point_move(b, point, false);
         gdb_point_ask(b, point, true, gdb_on_inserted);
+    } else if (point) {
+        point->moved = false;
     }
     gdb_continue(b);
 }
@@ -197,7 +199,7 @@ bool gdb_promote(struct backend *b, struct point *point) {
     if (!cold || cold->hits * HOT_FACTOR >= point->hits)
         return false;
     gdb_point_ask(b, cold, false, NULL);
-    cold->hardware = false;
+    gdb_point_move(b, cold, false);
     gdb_point_ask(b, cold, true, gdb_on_inserted);
     for (size_t i = 0; i < b->point_count; i++)
         b->points[i].hits = 0;

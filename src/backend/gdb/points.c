@@ -36,6 +36,12 @@ void gdb_point_drop(struct backend *b, uint64_t address) {
     *point = b->points[--b->point_count];
 }
 
+void gdb_point_move(struct backend *b, struct point *point, bool hardware) {
+    point->hardware = hardware;
+    point->moved = true;
+    b->note_stale = true;
+}
+
 /* What a breakpoint replaces: the manual's 'kind'. */
 static unsigned kind_of(const struct backend *b, uint64_t address) {
     const struct arch *arch = b->program.space.arch;
@@ -93,16 +99,23 @@ static void refuse(struct site *site, struct error *error) {
 void gdb_on_inserted(struct backend *b, void *ctx, const char *reply, size_t len) {
     uint64_t address = (uintptr_t)ctx;
     struct point *point = gdb_point_at(b, address);
-    if (!reply || !point || gdb_ok(reply, len)) {
-        if (point)
-            point->inserted = true;
+    if (!reply || !point)
+        return;
+    if (gdb_ok(reply, len)) {
+        point->moved = false;
+        return;
+    }
+    if (len && *reply != 'E') { /* nothing that is said fits what it is taken for */
+        gdb_lost(b, error_new(ERROR_RUN,
+                              "%s: the stub answered \"%.40s\" to a breakpoint: its answers do not "
+                              "belong to what is asked",
+                              b->uri, reply));
         return;
     }
     struct site *site = point->site;
     gdb_point_ask(b, point, false, NULL); /* it may have been placed all the same */
     if (point->hardware && !(site && site->where && site->where->hw)) {
-        point->hardware = false; /* no slot is left: in memory, then */
-        b->note_stale = true;
+        gdb_point_move(b, point, false); /* no slot is left: in memory, then */
         gdb_point_ask(b, point, true, gdb_on_inserted);
         return;
     }
@@ -135,7 +148,7 @@ static void free_slots(struct backend *b) {
         if (!point->hardware || gdb_has_its_own_slot(point))
             continue;
         gdb_point_ask(b, point, false, NULL);
-        point->hardware = false;
+        gdb_point_move(b, point, false);
         gdb_point_ask(b, point, true, gdb_on_inserted);
     }
 }
@@ -160,7 +173,10 @@ static void forget_stale(struct backend *b, const struct point *point) {
 void gdb_arm_code(struct backend *b, struct site *site) {
     bool hardware = wants_hardware(b, site);
     for (size_t i = 0; i < site->address_count; i++) {
-        struct point *point = gdb_point_add(b, site->addresses[i], site);
+        struct point *point = gdb_point_at(b, site->addresses[i]);
+        if (point) /* one of our own, which may be of the other kind */
+            gdb_point_ask(b, point, false, NULL);
+        point = gdb_point_add(b, site->addresses[i], site);
         if (!point) {
             refuse(site, error_no_memory());
             return;
@@ -400,4 +416,31 @@ void gdb_arm(struct backend *b, struct site *site) {
 void gdb_disarm(struct backend *b, struct site *site) {
     site->armed = false;
     kinds[site->kind].disarm(b, site);
+}
+
+/* ---- what takes it all out ---- */
+
+void gdb_removals(struct backend *b, void (*put)(void *ctx, const struct buffer *payload),
+                  void *ctx) {
+    for (size_t i = 0; i < b->point_count; i++) {
+        struct point point = b->points[i];
+        for (int kinds = point.moved ? 2 : 1; kinds--; point.hardware = !point.hardware) {
+            buffer_clear(&b->text);
+            gdb_point_write(b, &point, false);
+            put(ctx, &b->text);
+        }
+    }
+    for (size_t i = 0; i < b->watch_count; i++) {
+        buffer_clear(&b->text);
+        if (!b->watches[i].placed)
+            continue;
+        gdb_watch_write(b, &b->watches[i], false);
+        put(ctx, &b->text);
+    }
+    buffer_clear(&b->text);
+    if (b->proving) {
+        buffer_printf(&b->text, "z0,%" PRIx64 ",1", b->proved_at);
+        put(ctx, &b->text);
+    }
+    buffer_clear(&b->text);
 }

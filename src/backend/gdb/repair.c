@@ -14,6 +14,12 @@
 
 #define NOTE_MAX (32u << 10)
 
+static void put_removal(void *ctx, const struct buffer *payload) {
+    struct buffer *note = ctx;
+    buffer_putc(note, ';');
+    buffer_add(note, payload->data, payload->len);
+}
+
 void gdb_note(struct backend *b) {
     struct buffer note = BUFFER_INIT(NOTE_MAX);
     b->note_stale = false;
@@ -25,22 +31,9 @@ void gdb_note(struct backend *b) {
         buffer_puts(&note, "?extended=yes");
     buffer_printf(&note, "#pid=%" PRIx64 ";exe=", (uint64_t)b->info.pid);
     hex_write(&note, b->exec_file, strlen(b->exec_file));
-    buffer_clear(&b->text);
-    for (size_t i = 0; i < b->point_count; i++) {
-        buffer_putc(&b->text, ';');
-        gdb_point_write(b, &b->points[i], false);
-    }
-    for (size_t i = 0; i < b->watch_count; i++)
-        if (b->watches[i].placed) {
-            buffer_putc(&b->text, ';');
-            gdb_watch_write(b, &b->watches[i], false);
-        }
-    if (b->proving)
-        buffer_printf(&b->text, ";z0,%" PRIx64 ",1", b->proved_at);
+    gdb_removals(b, put_removal, &note);
     if (b->trace.count)
-        buffer_puts(&b->text, ";QTStop;QTinit");
-    buffer_add(&note, b->text.data ? b->text.data : "", b->text.len);
-    buffer_clear(&b->text);
+        buffer_puts(&note, ";QTStop;QTinit");
     if (!note.failed)
         b->reachable(b->reachable_ctx, note.data);
     buffer_free(&note);

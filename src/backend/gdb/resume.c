@@ -83,7 +83,7 @@ static void on_stepped(struct backend *b, void *ctx, const char *reply, size_t l
     bool goes_on = plain && stop.code == SIGNAL_TRAP && !halted;
     bool promoted = b->promoted && goes_on && point;
     if (promoted)
-        point->hardware = true;
+        gdb_point_move(b, point, true);
     if (stopped && point)
         gdb_point_ask(b, point, true, promoted ? gdb_on_promoted : NULL);
     if (goes_on && !promoted)
