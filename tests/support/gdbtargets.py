@@ -460,7 +460,7 @@ def finish(process, seconds=15):
 
 # ---- the command of a test file ----
 
-def main(tests, defects):
+def main(tests, defects=()):
     wanted = sys.argv[1:]
     passed = failed = skipped = 0
     for name, test in tests:

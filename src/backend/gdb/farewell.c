@@ -150,6 +150,7 @@ static bool say_next(struct backend *b) {
     const char *payload = f->packets.data + f->at;
     size_t n = strlen(payload);
     f->at += n + 1;
+    f->said = *payload;
     f->owed++;
     LOG(LOG_GDB, 1, "farewell -> %s", payload);
     write_packet(b, payload, n);
@@ -201,6 +202,12 @@ static void on_silence(uv_timer_t *timer) {
     }
 }
 
+/* A stub that misses the acknowledgement of its stop says it again for each byte that comes. */
+static bool is_old_stop(const struct farewell *f, const struct packet *packet) {
+    bool stop = *packet->data == 'T' || *packet->data == 'S';
+    return stop && !f->halting && !f->probing && !strchr("?vc", f->said);
+}
+
 void gdb_farewell_packet(struct backend *b, const struct packet *packet) {
     static struct gdb_stop stop;
     struct farewell *f = &b->farewell;
@@ -208,6 +215,8 @@ void gdb_farewell_packet(struct backend *b, const struct packet *packet) {
     if (!f->begun || packet->kind != PACKET_REPLY || (f->anew && !b->stream))
         return;
     LOG(LOG_GDB, 1, "farewell <- %.40s", packet->data);
+    if (is_old_stop(f, packet))
+        return;
     if (packet->len >= 3 && strchr("TS", *packet->data) && !memcmp(packet->data + 1, "02", 2))
         b->interrupts = 0;
     if (f->anew && *packet->data == 'T' && gdb_stop_parse(packet->data, packet->len, &stop))

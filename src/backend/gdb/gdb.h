@@ -91,6 +91,7 @@ struct farewell {
     struct buffer packets; /* their payloads, each with a NUL behind it */
     size_t at;
     unsigned owed, silences, tries;
+    char said; /* how the last packet began */
     bool begun, anew, halting, probing, stays, departs;
 };
 
