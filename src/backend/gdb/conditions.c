@@ -136,9 +136,9 @@ static void on_proof(struct backend *b, void *ctx, const char *reply, size_t len
     static struct gdb_stop stop; /* large; used within this call */
     uint64_t pc = 0;
     (void)ctx;
-    b->proving = false;
     if (!reply)
-        return;
+        return; /* the farewell takes out what stands there */
+    b->proving = false;
     if (!gdb_stop_parse(reply, len, &stop)) {
         gdb_lost(b, gdb_refusal(reply, len, "a step of the target"));
         return;
