@@ -3,17 +3,13 @@
 
 The programs (fixtures/c/live) count themselves, so what is told must equal what has happened. Prints `ok NAME`,
 `FAIL NAME: why` or `skip NAME: why` a test, and `N passed, N failed, N skipped` last. Arguments are parts of test names
-to run; the tests in DEFECTS run only so. PICKGLASS is the program under test; TIMES=1 shows what each test took."""
+to run. PICKGLASS is the program under test; TIMES=1 shows what each test took."""
 import concurrent.futures, json, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 from fakestub import FakeStub
 from gdbtargets import *
-
-DEFECTS = {
-    "test_bare_metal": "a hit is told twice now and then, where the pause budget halts the machine",
-}
 
 TICK = "  t: {at: tick, capture: [n]}\n"
 
@@ -1365,4 +1361,4 @@ def test_a_second_client():
 
 
 if __name__ == "__main__":
-    sys.exit(main([(name, test) for name, test in list(globals().items()) if name.startswith("test_")], DEFECTS))
+    sys.exit(main([(name, test) for name, test in list(globals().items()) if name.startswith("test_")]))

@@ -35,7 +35,7 @@ static struct error *gdb_create(const struct backend_setup *setup,
     b->farewell.packets = BUFFER_INIT(1 << 20);
     b->transfer = BUFFER_INIT(1 << 20);
     b->put_off = BUFFER_INIT(1 << 20);
-    b->registers_text = BUFFER_INIT(1 << 20);
+    b->registers_text = b->stepped_text = BUFFER_INIT(1 << 20);
     program_init(&b->program);
     uv_timer_init(b->loop, &b->deadline);
     uv_timer_init(b->loop, &b->later);
@@ -80,6 +80,7 @@ static void free_wire(struct backend *b) {
     buffer_free(&b->transfer);
     buffer_free(&b->put_off);
     buffer_free(&b->registers_text);
+    buffer_free(&b->stepped_text);
     free(b->requests);
     buffer_free(&b->farewell.packets);
     gdb_uri_free(&b->target);

@@ -256,11 +256,12 @@ struct backend {
     unsigned interrupts; /* that were sent, and have not stopped the target yet */
     bool stands_on_hit;  /* `thread` has hit the point where it stands */
     uint64_t stepped_from;
-    unsigned steps;           /* tries to get over a point, with signals in between */
-    struct error *last_words; /* why it is lost, told when the detach is done */
-    unsigned freeing;         /* how often it went on while we wanted to leave */
-    bool promoted;            /* the point that is stepped over gets a slot of the hardware */
-    bool halted_in_step;      /* an interrupt of ours came before the step was made */
+    struct buffer stepped_text; /* registers_text before the step */
+    unsigned steps;             /* tries to get over a point, with signals in between */
+    struct error *last_words;   /* why it is lost, told when the detach is done */
+    unsigned freeing;           /* how often it went on while we wanted to leave */
+    bool promoted;              /* the point that is stepped over gets a slot of the hardware */
+    bool halted_in_step;        /* an interrupt of ours came before the step was made */
     bool at_launch, vforked, exited, started, told_trap;
     struct gdb_thread child; /* of a fork, being let go */
 };

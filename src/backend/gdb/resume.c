@@ -58,6 +58,42 @@ void gdb_continue(struct backend *b) {
 
 static void step(struct backend *b);
 
+/* The step is made: the point comes back, or a slot of the hardware in its place. */
+static void step_done(struct backend *b) {
+    struct point *point = gdb_point_at(b, (uintptr_t)b->stepped_from);
+    bool promoted = b->promoted && point;
+    if (promoted)
+        gdb_point_move(b, point, true);
+    if (point)
+        gdb_point_ask(b, point, true, promoted ? gdb_on_promoted : NULL);
+    if (promoted)
+        gdb_send(b);
+    else
+        gdb_continue(b);
+}
+
+static void on_looked(struct backend *b) {
+    const struct buffer *before = &b->stepped_text, *now = &b->registers_text;
+    bool same =
+        before->len && before->len == now->len && !memcmp(before->data, now->data, before->len);
+    if (same && ++b->steps < STEPS_MAX)
+        step(b);
+    else
+        step_done(b);
+}
+
+/* qemu-system (7.2) answers a step now and then before it has run anything: where the reply does
+ * not say where the thread stands, its registers do. */
+static bool looks(struct backend *b, const struct gdb_stop *stop) {
+    if (stop->register_count || !b->registers_text.len)
+        return false;
+    buffer_clear(&b->stepped_text);
+    buffer_add(&b->stepped_text, b->registers_text.data, b->registers_text.len);
+    gdb_ask_registers(b, on_looked);
+    gdb_send(b);
+    return true;
+}
+
 static void on_stepped(struct backend *b, void *ctx, const char *reply, size_t len) {
     static struct gdb_stop stop; /* large; used within this call */
     uint64_t address = (uintptr_t)b->stepped_from, pc;
@@ -80,18 +116,14 @@ static void on_stepped(struct backend *b, void *ctx, const char *reply, size_t l
         return;
     }
     bool halted = b->halting && b->halted_in_step;
-    bool goes_on = plain && stop.code == SIGNAL_TRAP && !halted;
-    bool promoted = b->promoted && goes_on && point;
-    if (promoted)
-        gdb_point_move(b, point, true);
+    if (plain && stop.code == SIGNAL_TRAP && !halted) {
+        if (!looks(b, &stop))
+            step_done(b);
+        return;
+    }
     if (stopped && point)
-        gdb_point_ask(b, point, true, promoted ? gdb_on_promoted : NULL);
-    if (goes_on && !promoted)
-        gdb_continue(b);
-    else if (goes_on)
-        gdb_send(b);
-    else
-        gdb_on_stop(b, ctx, reply, len);
+        gdb_point_ask(b, point, true, NULL);
+    gdb_on_stop(b, ctx, reply, len);
 }
 
 void gdb_step_request(struct backend *b, reply_fn *on_stop) {
