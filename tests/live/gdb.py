@@ -632,7 +632,7 @@ def test_a_limit_of_pauses():
 
 def gdb_values(program, place, expressions):
     need("gdb")
-    arguments = [part for e in expressions for part in ("-ex", "printf \"@@%s\\n\", \"" + e.replace('"', '\\"') + "\"", "-ex", "output " + e, "-ex", "echo \\n")]
+    arguments = [part for e in expressions for part in ("-ex", f"echo @@{e}\\n", "-ex", "output " + e, "-ex", "echo \\n")]
     said = subprocess.run(["gdb", "-batch", "-nx", "-ex", f"break {place}", "-ex", "run", *arguments, program], capture_output=True,
                           text=True, timeout=60, env={**os.environ, "DEBUGINFOD_URLS": ""}).stdout
     return {name: value.strip() for name, value in re.findall(r"^@@(.*)\n([^@]*?)$(?=\n@@|\n*\Z|\n)", said, re.M)}
