@@ -57,6 +57,7 @@ const struct arch arch_aarch64 = {
     .alias_count = sizeof aliases / sizeof *aliases,
     .arguments = {0, 1, 2, 3, 4, 5, 6, 7},
     .argument_count = 8,
+    .syscall_arguments = {0, 1, 2, 3, 4, 5},
     .results = {0, 1},
     .float_result = 64,
     .returns = returns,

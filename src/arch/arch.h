@@ -11,6 +11,7 @@
 
 #define ARCH_SLOTS 128   /* registers of one architecture, at most */
 #define ARCH_REGISTER 16 /* bytes kept of one */
+#define ARCH_SYSCALL_ARGUMENTS 6
 
 enum arch_class { REGISTER_INT, REGISTER_FLOAT, REGISTER_FLAGS };
 
@@ -55,14 +56,22 @@ struct arch {
     const struct arch_register *aliases; /* other names people use: rip, pc, sp */
     size_t alias_count;
     uint8_t arguments[8], argument_count; /* slots of the first integer arguments */
-    uint8_t results[2];                   /* slots of an integer result's words */
-    uint8_t float_result;                 /* slot of the first register for floats */
+    uint8_t results[2]; /* slots of an integer result's words; a system call's is in the first */
+    uint8_t syscall_arguments[ARCH_SYSCALL_ARGUMENTS]; /* slots; syscall(2), "Architecture calling
+                                                          conventions" */
+    uint8_t float_result;                              /* slot of the first register for floats */
     arch_returns_fn *returns;
     arch_frame_setup_fn *frame_setup; /* NULL: only the line table tells */
 };
 
 const struct arch *arch_of_machine(unsigned e_machine);
 const struct arch *arch_named(const char *name);
+
+/* The number of a system call of Linux; -1: there is none. Then *near becomes the nearest name,
+ * good until the next call of this thread, or NULL. */
+int arch_syscall_number(const struct arch *arch, const char *name, const char **near);
+void arch_syscall_name(const struct arch *arch, int number, char *out,
+                       size_t size); /* "" if none */
 
 /* False if this architecture has no such register. */
 bool arch_register_named(const struct arch *arch, const char *name, struct arch_register *out);

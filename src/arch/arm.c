@@ -74,6 +74,7 @@ const struct arch arch_arm = {
     .alias_count = sizeof aliases / sizeof *aliases,
     .arguments = {0, 1, 2, 3},
     .argument_count = 4,
+    .syscall_arguments = {0, 1, 2, 3, 4, 5},
     .results = {0, 1},
     .float_result = 64,
     .returns = returns,

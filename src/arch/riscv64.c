@@ -72,6 +72,7 @@ const struct arch arch_riscv64 = {
     .alias_count = sizeof aliases / sizeof *aliases,
     .arguments = {10, 11, 12, 13, 14, 15, 16, 17},
     .argument_count = 8,
+    .syscall_arguments = {10, 11, 12, 13, 14, 15},
     .results = {10, 11},
     .float_result = 42,
     .returns = returns,

@@ -106,6 +106,7 @@ const struct arch arch_x86_64 = {
     .alias_count = sizeof aliases / sizeof *aliases,
     .arguments = {5, 4, 1, 2, 8, 9},
     .argument_count = 6,
+    .syscall_arguments = {5, 4, 1, 10, 8, 9},
     .results = {0, 1},
     .float_result = 17,
     .returns = returns,

@@ -52,6 +52,7 @@ struct target_site {
     unsigned callers;      /* so many inlined calls further out than the innermost at `pc` */
     bool entry;            /* argN are what the ABI passes at a function's first instruction */
     bool returning;        /* `return` is the function's result */
+    bool syscall;          /* not a function's but a system call's: argN and `return` */
     shape_fn *shape;       /* may be NULL */
 };
 

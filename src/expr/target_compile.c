@@ -125,10 +125,26 @@ static const struct type *compile_register(struct compiler *c, const struct targ
     return type;
 }
 
+static const struct type *compile_syscall_argument(struct compiler *c,
+                                                   const struct target_node *node,
+                                                   const struct arch *arch) {
+    if (c->view.site->returning)
+        return compiler_fail(c, node, "arg%llu is known where the system call is entered only",
+                             (unsigned long long)node->i);
+    if (node->i >= ARCH_SYSCALL_ARGUMENTS)
+        return compiler_fail(c, node, "a system call has arg0 to arg%d, and no arg%llu",
+                             ARCH_SYSCALL_ARGUMENTS - 1, (unsigned long long)node->i);
+    const struct type *type = type_basic(arch->word == 8 ? BASIC_LONG : BASIC_INT);
+    compiler_emit(c, I_REGISTER, type)->u = arch->syscall_arguments[node->i];
+    return type;
+}
+
 static const struct type *compile_argument(struct compiler *c, const struct target_node *node) {
     const struct arch *arch = c->view.site->space->arch;
     if (!arch)
         return compiler_fail(c, node, "registers of this architecture are not known here");
+    if (c->view.site->syscall)
+        return compile_syscall_argument(c, node, arch);
     if (!c->view.site->entry)
         return compiler_fail(c, node,
                              "arg%llu is known at a function's first instruction only: use the "

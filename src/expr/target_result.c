@@ -217,6 +217,11 @@ static bool find_pieces(struct result *r, const struct type *plain) {
 const struct type *compile_return(struct compiler *c, const struct target_node *node) {
     const struct arch *arch = c->view.site->space->arch;
     struct die die;
+    if (c->view.site->returning && c->view.site->syscall && arch) {
+        const struct type *word = type_basic(arch->word == 8 ? BASIC_LONG : BASIC_INT);
+        compiler_emit(c, I_REGISTER, word)->u = arch->results[0];
+        return word;
+    }
     if (!c->view.site->returning || !arch)
         return compiler_fail(c, node, "\"return\" is known only where a function returns");
     if (!c->view.function || !die_at(c->view.function->place, &die))

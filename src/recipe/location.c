@@ -154,6 +154,9 @@ void location_clear(struct location *location) {
     free(location->file);
     free(location->match);
     free(location->module);
+    for (size_t i = 0; i < location->syscall_count; i++)
+        free(location->syscalls[i]);
+    free(location->syscalls);
     *location = (struct location){0};
 }
 
@@ -179,6 +182,39 @@ void read_location(struct reader *reader, const struct node *node, struct locati
     if (location->line && !location->file)
         source_error(reader->source, node->mark, "%s: a line needs a file", reader->where);
     describe(location);
+    if (!location->text)
+        source_no_memory(reader->source);
+}
+
+static void add_syscall(struct reader *reader, const struct node *node, struct location *location) {
+    char *name = read_name(reader, node, "a system call");
+    if (!name)
+        return;
+    char **slot = ARRAY_ADD(location->syscalls, location->syscall_count, location->syscall_cap);
+    if (slot)
+        *slot = name;
+    else
+        source_no_memory(reader->source);
+    free(slot ? NULL : name);
+}
+
+static void describe_syscalls(struct location *location) {
+    struct buffer text = BUFFER_INIT(8192);
+    for (size_t i = 0; i < location->syscall_count; i++)
+        buffer_printf(&text, "%s%s", i ? ", " : "", location->syscalls[i]);
+    location->text = buffer_take(&text);
+}
+
+void read_syscalls(struct reader *reader, const struct node *node, struct location *location) {
+    location_clear(location);
+    location->mark = node->mark;
+    if (node->kind != NODE_LIST)
+        add_syscall(reader, node, location);
+    for (const struct node *at = node->kind == NODE_LIST ? node->first : NULL; at; at = at->next)
+        add_syscall(reader, at, location);
+    if (node->kind == NODE_LIST && !node->first)
+        source_error(reader->source, node->mark, "%s: which system calls?", reader->where);
+    describe_syscalls(location);
     if (!location->text)
         source_no_memory(reader->source);
 }

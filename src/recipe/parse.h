@@ -48,6 +48,8 @@ bool want_kind(struct reader *reader, const struct node *node, enum node_kind ki
 
 void location_clear(struct location *location);
 void read_location(struct reader *reader, const struct node *node, struct location *location);
+/* One name or a list of them; whether the target's processor has them is seen later. */
+void read_syscalls(struct reader *reader, const struct node *node, struct location *location);
 void read_limits(struct reader *reader, const struct node *node, void *into);
 void read_load(struct reader *reader, const struct node *node, void *into);
 void read_params(struct reader *reader, const struct node *node, void *into);

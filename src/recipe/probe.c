@@ -110,7 +110,7 @@ static void read_exit(struct reader *reader, const struct node *node, void *into
 
 static void read_syscall(struct reader *reader, const struct node *node, void *into) {
     set_trigger(reader, node, into, TRIGGER_SYSCALL);
-    source_error(reader->source, node->mark, "%s: \"syscall\" is not there yet", reader->where);
+    read_syscalls(reader, node, &((struct probe *)into)->at);
 }
 
 static void read_when(struct reader *reader, const struct node *node, void *into) {
@@ -365,7 +365,10 @@ const struct key probe_keys[] = {
     {"signal", TEXT, "trigger: a signal", read_signal, false},
     {"panic", BOOL, "trigger: a panic or fatal error", read_panic, false},
     {"exit", BOOL, "trigger: the target's exit", read_exit, false},
-    {"syscall", TEXT, "trigger: a system call (later)", read_syscall, false},
+    {"syscall",
+     "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"minItems\":1,\"items\":{"
+     "\"type\":\"string\"}}]}",
+     "trigger: a system call, or one of several", read_syscall, false},
     {"after", "{\"anyOf\":[{\"type\":\"string\"},{\"$ref\":\"#/$defs/after\"}]}",
      "only after another probe's hit", read_after, false},
     {"when", "{\"type\":[\"string\",\"boolean\"]}", "a condition in the target's language",
@@ -398,11 +401,16 @@ static void check_probe(struct reader *reader, const struct node *node, struct p
     if (!probe->trigger)
         source_error(
             reader->source, node->key->mark,
-            "%s has no trigger: one of at, call, return_of, watch, timer, signal, panic, exit",
+            "%s has no trigger: one of at, call, return_of, watch, timer, signal, panic, exit, "
+            "syscall",
             reader->where);
-    if (probe->return_count && probe->trigger != TRIGGER_CALL)
+    if (probe->return_count && !probe_pairs(probe))
         source_error(reader->source, probe_key_mark(probe, "at_return"),
-                     "%s: at_return goes with \"call\"; elsewhere use \"capture\"", reader->where);
+                     "%s: at_return goes with \"call\" and \"syscall\"; elsewhere use \"capture\"",
+                     reader->where);
+    if (probe->trigger == TRIGGER_SYSCALL && (probe->args || probe->locals))
+        source_error(reader->source, probe_key_mark(probe, probe->args ? "args" : "locals"),
+                     "%s: a system call has no variables: capture arg0 to arg5", reader->where);
     for (size_t i = 0; i < probe->return_count; i++)
         for (size_t k = 0; k < probe->capture_count; k++)
             if (!strcmp(probe->at_return[i].name, probe->captures[k].name))
@@ -462,6 +470,11 @@ void probe_clear(struct probe *probe) {
     clear_captures(probe->at_return, probe->return_count);
     expr_free(probe->keep);
     expr_template_free(probe->log);
+}
+
+bool probe_pairs(const struct probe *probe) {
+    return probe->trigger == TRIGGER_CALL ||
+           (probe->trigger == TRIGGER_SYSCALL && probe->return_count);
 }
 
 struct mark probe_key_mark(const struct probe *probe, const char *key) {

@@ -45,6 +45,8 @@ struct location {
     int64_t offset; /* bytes behind the location's address */
     bool has_offset;
     bool hw;
+    char **syscalls; /* of a syscall probe: their names; nothing else then */
+    size_t syscall_count, syscall_cap;
     struct mark mark;
 };
 
@@ -68,7 +70,7 @@ struct probe {
     enum trigger trigger;
     struct mark trigger_mark;
 
-    struct location at; /* at, call, return_of */
+    struct location at; /* at, call, return_of, syscall */
     char *watch;        /* expression */
     enum watch_access access;
     int watch_from; /* probe index; -1 = global */
@@ -189,6 +191,10 @@ struct error *recipe_parse_all(const struct recipe_text *texts, size_t count,
 
 /* Appends what was understood, one probe a paragraph, expressions as they will be used. */
 void recipe_print(const struct recipe *recipe, struct buffer *out);
+
+/* Are its entry and its return one event? A system call's, where something is read at its return.
+ */
+bool probe_pairs(const struct probe *probe);
 
 /* The mark of a probe's key, or of the probe itself. */
 struct mark probe_key_mark(const struct probe *probe, const char *key);

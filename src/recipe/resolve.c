@@ -47,8 +47,7 @@ static bool name_known(void *ctx, const char *name) {
     const char *candidate;
     for (size_t i = 0; (candidate = name_candidate(ctx, i)); i++)
         if (!strcmp(candidate, name))
-            return (strcmp(name, "elapsed") && strcmp(name, "paused")) ||
-                   probe->trigger == TRIGGER_CALL;
+            return (strcmp(name, "elapsed") && strcmp(name, "paused")) || probe_pairs(probe);
     return false;
 }
 

@@ -31,7 +31,7 @@ static void put_definition(struct buffer *out, const char *name, const char *sho
 
 static void put_triggers(struct buffer *out) {
     buffer_puts(out, ",\"oneOf\":[");
-    for (int i = TRIGGER_NONE + 1; i < TRIGGER_SYSCALL; i++)
+    for (int i = TRIGGER_NONE + 1; i < TRIGGERS; i++)
         buffer_printf(out, "%s{\"required\":[\"%s\"]}", i == TRIGGER_AT ? "" : ",",
                       trigger_names[i]);
     buffer_puts(out, "]");

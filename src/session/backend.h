@@ -41,7 +41,18 @@ struct want {
     const char *pattern;
 };
 
-enum site_kind { SITE_CODE, SITE_RETURN, SITE_WATCH, SITE_PANIC, SITE_SIGNAL };
+enum site_kind {
+    SITE_CODE,
+    SITE_RETURN,
+    SITE_WATCH,
+    SITE_PANIC,
+    SITE_SIGNAL,
+    SITE_SYSCALL, /* at the entry of system calls: `addresses` are their numbers */
+    SITE_SYSCALL_RETURN
+};
+
+/* What an expression is evaluated at. */
+enum moment { AT_PLACE, AT_RETURN, AT_SYSCALL, AT_SYSCALL_RETURN };
 
 /* One place that can be armed, serving all probes that sit there. Owned by the session. */
 struct site {
@@ -74,7 +85,7 @@ struct site {
     int64_t id;          /* the back end's */
 };
 
-/* A place in the code. Strings are owned. */
+/* A place in the code. Strings are owned. Of a system call: its name, its number as the address. */
 struct place {
     uint64_t *addresses;
     size_t count;
@@ -106,6 +117,7 @@ struct hit {
     uint64_t seen_ns;        /* uv_hrtime() of a hit that has passed; else the stop's is meant */
     const char *thread_name; /* NULL: not known */
     const char *signal;      /* which one it was; NULL: none */
+    const char *syscall;     /* which system call; NULL: none */
     uint64_t fault;          /* the address that a memory fault is about */
     bool has_fault;
     const char *condition_error; /* the server could not decide the condition; its words */
@@ -222,7 +234,7 @@ struct backend_wire {
 struct judged {
     const char *expr;
     uint64_t address; /* 0: no place; only what is global is known */
-    bool returning;   /* the place is a return of its function */
+    enum moment moment;
 };
 
 struct backend_ops {

@@ -40,6 +40,8 @@ static void put_place(struct session *s, struct buffer *event, const struct hit 
     value_set(event, body, "location", location);
     if (hit->signal)
         value_set_text(event, body, "signal", hit->signal);
+    if (hit->syscall)
+        value_set_text(event, body, "syscall", hit->syscall);
     if (hit->has_fault) {
         snprintf(pc, sizeof pc, "0x%llx", (unsigned long long)hit->fault);
         value_set_text(event, body, "fault", pc);

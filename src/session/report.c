@@ -59,25 +59,38 @@ void report_trip(struct session *s, const char *probe, const char *limit, const 
 
 /* ---- armed ---- */
 
+static void describe_syscall(struct buffer *event, value_ref object, const struct place *place) {
+    value_set_text(event, object, "syscall", place->function);
+    value_set(event, object, "number", value_uint(event, place->addresses[0]));
+}
+
+static void describe_code(struct buffer *event, value_ref object, const struct place *place,
+                          bool returns) {
+    value_ref addresses = value_new(event, VALUE_LIST);
+    value_set_text(event, object, "function", place->function);
+    if (!returns) {
+        value_set_text(event, object, "file", place->file);
+        value_set(event, object, "line", value_int(event, place->line));
+    }
+    for (size_t k = 0; k < place->count; k++) {
+        char text[24];
+        snprintf(text, sizeof text, "0x%llx", (unsigned long long)place->addresses[k]);
+        value_append(event, addresses, value_string(event, text, strlen(text)));
+    }
+    value_set(event, object, returns ? "returns" : "addresses", addresses);
+}
+
 static value_ref places_of(struct session *s, const struct probe_state *p, struct buffer *event) {
     value_ref list = value_new(event, VALUE_LIST);
     for (size_t q = 0; s->queries && q < 2; q++) {
         const struct query *query = &s->queries[2 * p->index + q];
-        for (size_t i = 0; i < query->count; i++) {
-            const struct place *place = &query->places[i];
+        bool calls = query->location && query->location->syscalls;
+        for (size_t i = 0; i < query->count && !(calls && query->returns); i++) {
             value_ref object = value_new(event, VALUE_OBJECT);
-            value_ref addresses = value_new(event, VALUE_LIST);
-            value_set_text(event, object, "function", place->function);
-            if (!query->returns) {
-                value_set_text(event, object, "file", place->file);
-                value_set(event, object, "line", value_int(event, place->line));
-            }
-            for (size_t k = 0; k < place->count; k++) {
-                char text[24];
-                snprintf(text, sizeof text, "0x%llx", (unsigned long long)place->addresses[k]);
-                value_append(event, addresses, value_string(event, text, strlen(text)));
-            }
-            value_set(event, object, query->returns ? "returns" : "addresses", addresses);
+            if (calls)
+                describe_syscall(event, object, &query->places[i]);
+            else
+                describe_code(event, object, &query->places[i], query->returns);
             value_append(event, list, object);
         }
     }

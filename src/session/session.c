@@ -19,11 +19,18 @@
 #include <stdlib.h>
 
 void session_fail(struct session *s, struct error *error) {
+    static const struct {
+        enum session_outcome outcome;
+        const char *reason;
+    } ends[] = {[ERROR_USAGE] = {OUTCOME_USAGE, "there is no such target"},
+                [ERROR_RECIPE] = {OUTCOME_RECIPE, "the recipe does not fit"},
+                [ERROR_RUN] = {OUTCOME_FAILED, "failed"}};
     if (!s->failure) {
+        bool known = error->class < sizeof ends / sizeof *ends;
         s->failure = error;
-        s->outcome = error->class == ERROR_RECIPE ? OUTCOME_RECIPE : OUTCOME_FAILED;
+        s->outcome = ends[known ? error->class : ERROR_RUN].outcome;
         free(s->end_reason);
-        s->end_reason = strdup(error->class == ERROR_RECIPE ? "the recipe does not fit" : "failed");
+        s->end_reason = strdup(ends[known ? error->class : ERROR_RUN].reason);
     } else {
         error_free(error);
     }

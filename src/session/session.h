@@ -25,7 +25,8 @@ struct session_options {
     const char *list_what, *list_pattern;
 };
 
-enum session_outcome { OUTCOME_FINE, OUTCOME_FAILED, OUTCOME_LIMIT, OUTCOME_RECIPE };
+/* The later ones weigh more. */
+enum session_outcome { OUTCOME_FINE, OUTCOME_LIMIT, OUTCOME_FAILED, OUTCOME_USAGE, OUTCOME_RECIPE };
 
 struct session;
 

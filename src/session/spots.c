@@ -91,7 +91,7 @@ static void query_clear(struct query *query) {
 
 static bool has_place(const struct probe *probe) {
     return probe->trigger == TRIGGER_AT || probe->trigger == TRIGGER_CALL ||
-           probe->trigger == TRIGGER_RETURN_OF;
+           probe->trigger == TRIGGER_RETURN_OF || probe->trigger == TRIGGER_SYSCALL;
 }
 
 void spots_ask(struct session *s) {
@@ -110,7 +110,7 @@ void spots_ask(struct session *s) {
         returns->returns = true;
         if (probe->trigger != TRIGGER_RETURN_OF)
             s->ops->resolve(s->backend, entry);
-        if (probe->trigger != TRIGGER_AT)
+        if (probe->trigger == TRIGGER_RETURN_OF || probe_pairs(probe))
             s->ops->resolve(s->backend, returns);
     }
 }
@@ -121,7 +121,7 @@ void spots_ask(struct session *s) {
 struct wish {
     uint64_t address;
     struct member member;
-    bool returns;
+    enum site_kind kind;
 };
 
 struct wishes {
@@ -129,8 +129,23 @@ struct wishes {
     size_t count, cap;
 };
 
+static bool is_of_code(enum site_kind kind) {
+    return kind == SITE_CODE || kind == SITE_RETURN;
+}
+
+/* A function's entry may be its return; a system call's number is no address. */
+static bool is_same_place(const struct wish *a, const struct wish *b) {
+    return a->address == b->address &&
+           (a->kind == b->kind || (is_of_code(a->kind) && is_of_code(b->kind)));
+}
+
 static int by_address(const void *left, const void *right) {
     const struct wish *a = left, *b = right;
+    bool code = is_of_code(a->kind);
+    if (code != is_of_code(b->kind))
+        return code ? -1 : 1;
+    if (!code && a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
     if (a->address != b->address)
         return a->address < b->address ? -1 : 1;
     if (a->member.probe != b->member.probe)
@@ -138,18 +153,25 @@ static int by_address(const void *left, const void *right) {
     return (int)a->member.role - (int)b->member.role;
 }
 
+static enum site_kind kind_of(const struct query *query) {
+    if (query->location && query->location->syscalls)
+        return query->returns ? SITE_SYSCALL_RETURN : SITE_SYSCALL;
+    return query->returns ? SITE_RETURN : SITE_CODE;
+}
+
 static void wish_all(struct wishes *wishes, const struct query *query, struct member member) {
+    enum site_kind kind = kind_of(query);
     for (size_t i = 0; i < query->count; i++) {
         for (size_t k = 0; k < query->places[i].count; k++) {
             struct wish *wish = ARRAY_ADD(wishes->list, wishes->count, wishes->cap);
             if (wish)
-                *wish = (struct wish){query->places[i].addresses[k], member, query->returns};
+                *wish = (struct wish){query->places[i].addresses[k], member, kind};
         }
     }
 }
 
 static bool same_members(const struct spot *spot, const struct wish *from, size_t n) {
-    if (spot->member_count != n || (spot->site.kind == SITE_RETURN) != from->returns)
+    if (spot->member_count != n || spot->site.kind != from->kind)
         return false;
     for (size_t i = 0; i < n; i++)
         if (spot->members[i].probe != from[i].member.probe ||
@@ -167,7 +189,7 @@ static struct spot *new_spot(struct session *s, enum site_kind kind, const struc
     }
     *place = spot;
     spot->site.kind = kind;
-    spot->site.may_pass = kind == SITE_CODE || kind == SITE_RETURN;
+    spot->site.may_pass = is_of_code(kind);
     spot->site.where = where;
     snprintf(spot->site.name, sizeof spot->site.name, "pg%sn%zu", s->run, s->spot_count);
     return spot;
@@ -177,8 +199,7 @@ static struct spot *find_spot(struct session *s, const struct wish *from, size_t
     for (size_t i = 0; i < s->spot_count; i++)
         if (s->spots[i]->site.address_count && same_members(s->spots[i], from, n))
             return s->spots[i];
-    struct spot *spot =
-        new_spot(s, from->returns ? SITE_RETURN : SITE_CODE, &from->member.probe->probe->at);
+    struct spot *spot = new_spot(s, from->kind, &from->member.probe->probe->at);
     for (size_t i = 0; spot && i < n; i++) {
         struct member *member = ARRAY_ADD(spot->members, spot->member_count, spot->member_cap);
         if (member)
@@ -201,7 +222,7 @@ static bool group(struct session *s, struct wishes *wishes) {
         qsort(wishes->list, wishes->count, sizeof *wishes->list, by_address);
     for (size_t i = 0, n; i < wishes->count; i += n) {
         n = 1;
-        while (i + n < wishes->count && wishes->list[i + n].address == wishes->list[i].address)
+        while (i + n < wishes->count && is_same_place(&wishes->list[i], &wishes->list[i + n]))
             n++;
         struct spot *spot = find_spot(s, &wishes->list[i], n);
         if (!spot || !add_address(&spot->site, wishes->list[i].address))
@@ -319,13 +340,14 @@ static struct error *refused(const struct probe *probe, struct query *query) {
 static struct error *wish_for(struct session *s, struct probe_state *p, struct wishes *wishes) {
     struct query *entry = &s->queries[2 * p->index], *returns = entry + 1;
     enum trigger trigger = p->probe->trigger;
+    bool pairs = probe_pairs(p->probe);
     struct error *error = refused(p->probe, entry);
     if (!error)
         error = refused(p->probe, returns);
     if (error)
         return error;
-    wish_all(wishes, entry, (struct member){p, trigger == TRIGGER_CALL ? ROLE_ENTRY : ROLE_HIT});
-    wish_all(wishes, returns, (struct member){p, trigger == TRIGGER_CALL ? ROLE_RETURN : ROLE_HIT});
+    wish_all(wishes, entry, (struct member){p, pairs ? ROLE_ENTRY : ROLE_HIT});
+    wish_all(wishes, returns, (struct member){p, pairs ? ROLE_RETURN : ROLE_HIT});
     if (trigger == TRIGGER_WATCH)
         add_watch(s, p);
     if (trigger == TRIGGER_PANIC)

@@ -43,10 +43,10 @@ static void note(struct probe_state *p, const char *what, const char *expr, cons
 }
 
 static bool type_one(struct typing *typing, struct probe_state *p, struct mark mark,
-                     const char *what, const char *expr, uint64_t address, bool returning) {
+                     const char *what, const char *expr, uint64_t address, enum moment moment) {
     struct session *s = typing->s;
     struct buffer type = BUFFER_INIT(4096);
-    struct judged judged = {.expr = expr, .address = address, .returning = returning};
+    struct judged judged = {.expr = expr, .address = address, .moment = moment};
     const char *unavailable = NULL;
     size_t column = 0;
     struct error *error = s->ops->judge(s->backend, &judged, &type, &column, &unavailable);
@@ -69,16 +69,20 @@ static void type_everywhere(struct typing *typing, struct probe_state *p, struct
                             const char *what, const char *expr, bool at_return) {
     const struct query *query = &typing->s->queries[2 * p->index + at_return];
     bool any = false, fine = true;
+    if (query->location && query->location->syscalls) {
+        type_one(typing, p, mark, what, expr, 0, query->returns ? AT_SYSCALL_RETURN : AT_SYSCALL);
+        return;
+    }
     for (size_t i = 0; i < query->count && fine; i++)
         for (size_t k = 0; k < query->places[i].count && fine; k++) {
             any = true;
             fine = type_one(typing, p, mark, what, expr, query->places[i].addresses[k],
-                            query->returns);
+                            query->returns ? AT_RETURN : AT_PLACE);
         }
     bool placed =
         query->location != NULL; /* its module is not loaded yet, where it has no places */
     if (!any && !placed)
-        type_one(typing, p, mark, what, expr, 0, false);
+        type_one(typing, p, mark, what, expr, 0, AT_PLACE);
 }
 
 static void type_probe(struct typing *typing, struct probe_state *p) {

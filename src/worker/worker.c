@@ -34,6 +34,7 @@ struct worker {
     uint64_t run_hits, started_ns;
     bool congested, main_gone, finished, ending;
     enum session_outcome worst;
+    bool limit_tripped;
     char reason[64];
 };
 
@@ -125,7 +126,7 @@ static bool count_hit(void *ctx) {
     if (!limit->is || (double)w->run_hits < limit->is)
         return true;
     if (limit->action == DO_FAIL)
-        w->worst = OUTCOME_LIMIT;
+        w->limit_tripped = true;
     return false;
 }
 
@@ -179,11 +180,12 @@ static void send_end(struct worker *w, int code) {
 static int exit_code(const struct worker *w) {
     double reached = 1 - (double)w->failed_count / (double)w->session_count;
     double required = w->recipes[0] ? w->recipes[0]->require : 1;
-    if (w->worst == OUTCOME_RECIPE && reached < required)
-        return ERROR_RECIPE;
+    static const int codes[] = {[OUTCOME_FAILED] = ERROR_RUN,
+                                [OUTCOME_USAGE] = ERROR_USAGE,
+                                [OUTCOME_RECIPE] = ERROR_RECIPE};
     if (w->failed_count && reached < required)
-        return ERROR_RUN;
-    return w->worst == OUTCOME_LIMIT ? ERROR_LIMIT : 0;
+        return codes[w->worst];
+    return w->limit_tripped ? ERROR_LIMIT : 0;
 }
 
 static void close_handle(uv_handle_t *handle, void *ctx) {
@@ -222,11 +224,11 @@ static void finish(struct worker *w) {
 static void over(void *ctx, struct session *session, enum session_outcome outcome) {
     struct worker *w = ctx;
     const struct target *target = target_of(w, session);
-    bool failed = outcome == OUTCOME_FAILED || outcome == OUTCOME_RECIPE;
+    bool failed = outcome >= OUTCOME_FAILED;
     tell(w, FRAME_REPAIRED, target->name, strlen(target->name));
     w->failed_count += failed;
-    if (outcome == OUTCOME_RECIPE || (outcome != OUTCOME_FINE && w->worst == OUTCOME_FINE))
-        w->worst = outcome;
+    w->limit_tripped |= outcome == OUTCOME_LIMIT;
+    w->worst = outcome > w->worst ? outcome : w->worst;
     for (size_t i = 0; i < w->session_count; i++)
         if (w->sessions[i] == session)
             w->sessions[i] = NULL;

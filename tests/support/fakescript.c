@@ -23,7 +23,7 @@ static void reachable(void *ctx, struct session *session, const char *uri) {
 }
 
 static void over(void *ctx, struct session *session, enum session_outcome outcome) {
-    static const char *const words[] = {"fine", "failed", "limit", "recipe"};
+    static const char *const words[] = {"fine", "limit", "failed", "usage", "recipe"};
     struct session **place = ctx;
     fake_word("%s", words[outcome]);
     fake.over = true;

@@ -156,8 +156,8 @@ static void file_resume(struct backend *b) {
 static const struct backend_caps file_caps = {
     .name = "file",
     .triggers = BIT(TRIGGER_AT) | BIT(TRIGGER_CALL) | BIT(TRIGGER_RETURN_OF) | BIT(TRIGGER_WATCH) |
-                BIT(TRIGGER_TIMER) | BIT(TRIGGER_SIGNAL) | BIT(TRIGGER_PANIC) | BIT(TRIGGER_EXIT),
-    .why_not = {[TRIGGER_SYSCALL] = "system calls are no trigger yet"},
+                BIT(TRIGGER_TIMER) | BIT(TRIGGER_SIGNAL) | BIT(TRIGGER_PANIC) | BIT(TRIGGER_EXIT) |
+                BIT(TRIGGER_SYSCALL),
     .conditions = true,
     .hit_conditions = true,
     .registers = true,

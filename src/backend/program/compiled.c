@@ -17,19 +17,20 @@ static void compile(struct program *program, struct compiled *compiled, struct l
                                .loaded = loaded,
                                .pc = compiled->pc,
                                .entry = !function || compiled->pc == function->entry,
-                               .returning = compiled->returning,
+                               .returning = compiled->moment == AT_RETURN ||
+                                            compiled->moment == AT_SYSCALL_RETURN,
+                               .syscall = compiled->moment >= AT_SYSCALL,
                                .shape = lang_shape};
     compiled->error =
         target_expr_compile(compiled->text, &site, &compiled->expr, &compiled->column);
 }
 
 const struct compiled *program_compiled(struct program *program, const char *text,
-                                        struct loaded *loaded, uint64_t pc, bool returning) {
+                                        struct loaded *loaded, uint64_t pc, enum moment moment) {
     uint64_t key = mix(mix(mix(0, (uintptr_t)text), (uintptr_t)(loaded ? loaded->module : NULL)),
-                       pc << 1 | returning);
+                       pc << 2 | moment);
     struct compiled *compiled = map_get(&program->compiled, key);
-    if (compiled && compiled->text == text && compiled->pc == pc &&
-        compiled->returning == returning)
+    if (compiled && compiled->text == text && compiled->pc == pc && compiled->moment == moment)
         return compiled;
     if (program->compiled.count >= COMPILED_MAX)
         program_forget_compiled(program);
@@ -37,7 +38,7 @@ const struct compiled *program_compiled(struct program *program, const char *tex
     if (!compiled)
         return NULL;
     *compiled =
-        (struct compiled){.next = program->newest, .text = text, .pc = pc, .returning = returning};
+        (struct compiled){.next = program->newest, .text = text, .pc = pc, .moment = moment};
     program->newest = compiled;
     compile(program, compiled, loaded);
     map_put(&program->compiled, key, compiled); /* without memory: it is compiled again */

@@ -112,8 +112,31 @@ static bool has_module(const struct program *program, const char *name) {
     return false;
 }
 
+/* Its name, and its number as an address. */
+static void resolve_syscall(struct program *program, struct query *query, const char *name) {
+    const struct arch *arch = program->space.arch;
+    const char *near = NULL;
+    int number = arch ? arch_syscall_number(arch, name, &near) : -1;
+    if (number < 0) {
+        query->error =
+            error_new(ERROR_RECIPE, "%s has no system call \"%s\"%s%s%s",
+                      arch ? arch->name : "this architecture", name,
+                      near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+        return;
+    }
+    struct place *place = ARRAY_ADD(query->places, query->count, query->cap);
+    if (!place)
+        return;
+    *place = (struct place){.function = strdup(name), .file = strdup("")};
+    add_address(place, (uint64_t)number);
+}
+
 void program_resolve(struct program *program, struct query *query, bool *pending) {
     const struct location *where = query->location;
+    for (size_t i = 0; i < where->syscall_count && !query->error; i++)
+        resolve_syscall(program, query, where->syscalls[i]);
+    if (where->syscall_count)
+        return;
     struct place_query asked = {.function = where->function,
                                 .file = where->file,
                                 .line = where->line,
@@ -161,7 +184,7 @@ struct error *program_judge(struct program *program, const struct judged *judged
     struct loaded *loaded = judged->address ? space_at(&program->space, judged->address) : NULL;
     uint64_t pc = loaded ? judged->address - loaded->bias : 0;
     const struct compiled *compiled =
-        program_compiled(program, judged->expr, loaded, pc, judged->returning);
+        program_compiled(program, judged->expr, loaded, pc, judged->moment);
     if (!compiled)
         return error_no_memory();
     *column = compiled->column;

@@ -101,7 +101,7 @@ struct compiled {
     struct compiled *next;
     const char *text;
     uint64_t pc;
-    bool returning;
+    enum moment moment;
     struct target_expr *expr; /* NULL: `error` says why */
     struct error *error;
     size_t column; /* of the error, in the text */
@@ -116,7 +116,7 @@ struct names_at {
 /* `text` lives as long as the program. `loaded` NULL: only what is global is known. Never NULL but
  * without memory. */
 const struct compiled *program_compiled(struct program *program, const char *text,
-                                        struct loaded *loaded, uint64_t pc, bool returning);
+                                        struct loaded *loaded, uint64_t pc, enum moment moment);
 const struct names_at *program_names(struct program *program, struct loaded *loaded, uint64_t pc,
                                      bool arguments);
 void program_forget_compiled(struct program *program);

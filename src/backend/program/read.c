@@ -16,7 +16,8 @@ struct reading {
     struct buffer *into;
     struct loaded *loaded;
     uint64_t pc; /* link-time */
-    bool returning, again;
+    enum moment moment;
+    bool again;
 };
 
 static value_ref failed(struct reading *r, const char *why) {
@@ -25,7 +26,7 @@ static value_ref failed(struct reading *r, const char *why) {
 
 static value_ref read_text(struct reading *r, const char *text) {
     const struct compiled *compiled =
-        program_compiled(r->program, text, r->loaded, r->pc, r->returning);
+        program_compiled(r->program, text, r->loaded, r->pc, r->moment);
     if (!compiled)
         return value_error(r->into, "out of memory");
     if (compiled->error)
@@ -201,14 +202,17 @@ enum read_result program_read(struct program *program, struct program_thread *th
         [WANT_STACK] = read_stack,       [WANT_REGISTERS] = read_registers,
         [WANT_GOROUTINE] = read_nothing, [WANT_GOROUTINES] = read_nothing,
         [WANT_THREAD] = read_thread,     [WANT_LIST] = read_list};
+    static const enum moment moments[] = {[SITE_RETURN] = AT_RETURN,
+                                          [SITE_SYSCALL] = AT_SYSCALL,
+                                          [SITE_SYSCALL_RETURN] = AT_SYSCALL_RETURN};
     struct reading r = {.program = program, .thread = thread, .want = want, .into = into};
     size_t before = into->len;
     if (!thread->framed)
         program_thread_start(program, thread);
-    if (!thread->anywhere)
+    r.moment = hit->site ? moments[hit->site->kind] : AT_PLACE;
+    if (!thread->anywhere && r.moment < AT_SYSCALL)
         r.loaded = thread->frame.loaded;
     r.pc = r.loaded ? hit->pc - r.loaded->bias : 0;
-    r.returning = hit->site && hit->site->kind == SITE_RETURN;
     *out = readers[want->kind](&r);
     /* What depends on a register that was not fetched looks as if it were optimised out. */
     if (!r.again && !(thread->lacks && !thread->whole))

@@ -13,7 +13,8 @@
 
 #define SCANS_MAX 1000 /* of a process that starts threads faster than we find them */
 #define OPTIONS                                                                                    \
-    (PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC)
+    (PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC |         \
+     PTRACE_O_TRACESYSGOOD)
 
 static struct map all_tasks; /* of all back ends of this process: tids are the kernel's */
 
@@ -32,7 +33,7 @@ struct task *native_task_add(struct backend *b, pid_t tid, enum task_kind kind) 
     struct task *task = calloc(1, sizeof *task);
     if (!task)
         return NULL;
-    *task = (struct task){.backend = b, .tid = tid, .kind = kind};
+    *task = (struct task){.backend = b, .tid = tid, .kind = kind, .syscall = -1};
     if (!map_put(&all_tasks, (uint64_t)tid, task)) {
         free(task);
         return NULL;

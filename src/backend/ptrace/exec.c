@@ -23,6 +23,7 @@ bool native_executes(struct backend *b) {
     task->stopped = task->shown = true;
     task->queued = task->has_registers = task->has_view = task->watching = task->held = false;
     task->signal = 0;
+    task->syscall = -1;
     task->back_count = 0;
     *task->name = '\0';
     b->alive = b->pid;
@@ -44,7 +45,7 @@ static void forget_points(struct backend *b) {
     b->points = b->slots = b->unread = (struct map){0};
     for (unsigned i = 0; i < WATCHES; i++)
         b->watches[i].site = NULL;
-    b->signal_count = b->code_count = 0;
+    b->signal_count = b->call_count = b->code_count = 0;
 }
 
 static void forget_program(struct backend *b) {

@@ -278,7 +278,9 @@ static const struct {
              [SITE_RETURN] = {arm_code, disarm_code},
              [SITE_WATCH] = {native_arm_watch, native_disarm_watch},
              [SITE_PANIC] = {do_nothing, do_nothing},
-             [SITE_SIGNAL] = {arm_signal, disarm_signal}};
+             [SITE_SIGNAL] = {arm_signal, disarm_signal},
+             [SITE_SYSCALL] = {native_arm_syscalls, native_disarm_syscalls},
+             [SITE_SYSCALL_RETURN] = {native_arm_syscalls, native_disarm_syscalls}};
 
 void native_arm(struct backend *b, struct site *site) {
     if (site->armed)

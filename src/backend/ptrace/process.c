@@ -198,8 +198,8 @@ static struct error *wait_for_exec(struct backend *b, const char *name, int fail
 }
 
 static struct error *trace_child(struct backend *b, const char *name, int go, int failed) {
-    long options =
-        PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC;
+    long options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                   PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD;
     if (ptrace(PTRACE_SEIZE, b->pid, NULL, options)) {
         int code = errno;
         kill(b->pid, SIGKILL);

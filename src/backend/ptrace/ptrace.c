@@ -188,6 +188,7 @@ static void let_go(struct backend *b) {
             native_point_remove(b, b->points.slots[i].value);
     for (unsigned i = 0; i < WATCHES; i++)
         b->watches[i].site = NULL;
+    b->call_count = 0;
     native_detach(b);
 }
 
@@ -229,6 +230,7 @@ static void native_destroy(struct backend *b) {
     free(b->code);
     map_free(&b->unread);
     free(b->signals);
+    free(b->calls);
     free(b->queue);
     free(b->hits);
     free(b->hit_tasks);
@@ -244,10 +246,9 @@ static void native_destroy(struct backend *b) {
 static const struct backend_caps native_caps = {
     .name = "native",
     .triggers = BIT(TRIGGER_AT) | BIT(TRIGGER_CALL) | BIT(TRIGGER_RETURN_OF) | BIT(TRIGGER_WATCH) |
-                BIT(TRIGGER_TIMER) | BIT(TRIGGER_SIGNAL) | BIT(TRIGGER_EXIT),
+                BIT(TRIGGER_TIMER) | BIT(TRIGGER_SIGNAL) | BIT(TRIGGER_EXIT) | BIT(TRIGGER_SYSCALL),
     .why_not = {[TRIGGER_PANIC] = "`signal: SIGABRT` and `signal: SIGSEGV` see a crash of C and "
-                                  "C++; for Go use Delve",
-                [TRIGGER_SYSCALL] = "system calls are no trigger yet"},
+                                  "C++; for Go use Delve"},
     .registers = true,
     .abi = true,
     .conditions = true,

@@ -12,6 +12,7 @@
  *   areas.c     where there is room for such copies
  *   inject.c    one step, one system call
  *   watches.c   watchpoints: the debug registers
+ *   syscalls.c  system calls, at their entry and their return
  *   stop.c      hits become a stop; resuming, halting
  *   read.c      memory and registers
  *
@@ -43,6 +44,7 @@ enum task_stop {
     STANDS_ON_POINT,
     STANDS_ON_WATCH,
     STANDS_ON_SIGNAL,
+    STANDS_ON_SYSCALL,
     STANDS_HALTED
 };
 
@@ -66,6 +68,9 @@ struct task {
     char name[16];
     uint64_t fault, watched;
     bool has_fault;
+    int64_t syscall; /* that it is in; -1: none that is known */
+    bool returning;  /* ... and about to leave */
+    char call[48];   /* the name of one that a site is about */
 };
 
 /* A breakpoint in the text. */
@@ -91,6 +96,14 @@ struct watch {
     uint64_t address;
     unsigned size;
     struct operand operand;
+};
+
+/* A system call that a site is about. */
+struct native_call {
+    int64_t number;
+    bool returning;
+    struct site *site;
+    char name[48];
 };
 
 /* An executable mapping. */
@@ -137,6 +150,8 @@ struct backend {
     struct watch watches[WATCHES];
     struct site **signals;
     size_t signal_count, signal_cap;
+    struct native_call *calls;
+    size_t call_count, call_cap;
 
     /* the current stop */
     struct task **queue; /* tasks that stand on something, oldest first */
@@ -258,6 +273,14 @@ void native_clear_watches(struct backend *b);     /* what a dead tracer has left
 struct site *native_watch_hit(struct task *task); /* and task->watched is where */
 struct site *native_watch_site(const struct backend *b, uint64_t address);
 const struct watch *native_watch_of(const struct backend *b, const char *expr);
+
+/* syscalls.c */
+/* Each running thread stands for a moment: from then on the kernel reports its system calls. */
+void native_arm_syscalls(struct backend *b, struct site *site);
+void native_disarm_syscalls(struct backend *b, struct site *site);
+void native_on_syscall(struct task *task); /* it stands at one's entry or return */
+/* What it stands at, if a site is about that. */
+const struct native_call *native_call_of(const struct task *task);
 
 /* stop.c */
 void native_queue(struct task *task, enum task_stop stands, struct site *site);

@@ -57,6 +57,8 @@ static void fill_hit(struct backend *b, struct task *task, struct hit *hit) {
         hit->fault = task->fault;
         hit->has_fault = task->has_fault;
     }
+    if (task->stands == STANDS_ON_SYSCALL)
+        hit->syscall = task->call;
     if (task->undecided)
         hit->condition_error = b->condition_error;
     native_view(task);
@@ -105,6 +107,7 @@ static struct site *site_now(const struct task *task) {
     switch (task->stands) {
     case STANDS_ON_POINT: return point && point->inserted ? point->site : NULL;
     case STANDS_ON_WATCH: return native_watch_site(b, task->watched);
+    case STANDS_ON_SYSCALL: return native_call_of(task) ? native_call_of(task)->site : NULL;
     case STANDS_ON_SIGNAL: return native_signal_site(b, task->signal);
     default: return NULL;
     }

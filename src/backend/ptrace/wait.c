@@ -34,7 +34,8 @@ void native_continue(struct task *task) {
     task->site = NULL;
     if (task->signal && !task->held)
         native_leave_slot(task);
-    enum __ptrace_request how = task->held ? PTRACE_LISTEN : PTRACE_CONT;
+    bool calls = task->backend->call_count && task->kind == TASK_THREAD;
+    enum __ptrace_request how = task->held ? PTRACE_LISTEN : calls ? PTRACE_SYSCALL : PTRACE_CONT;
     if (ptrace(how, task->tid, NULL, task->held ? 0 : task->signal) && errno != ESRCH)
         LOG(LOG_NATIVE, 1, "continuing %d: %s", task->tid, strerror(errno));
     task->signal = 0;
@@ -265,6 +266,8 @@ void native_handle(struct task *task, int status) {
         }
     if (event == PTRACE_EVENT_STOP)
         on_event_stop(task, signal);
+    else if (signal == (SIGTRAP | 0x80)) /* PTRACE_O_TRACESYSGOOD */
+        native_on_syscall(task);
     else if (signal == SIGTRAP)
         on_trap(task);
     else
