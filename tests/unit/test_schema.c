@@ -82,7 +82,7 @@ Test(schema, a_probe_has_exactly_one_trigger) {
     json_t *json = schema();
     const json_t *probe = json_object_get(json_object_get(json, "$defs"), "probe");
     const json_t *one_of = json_object_get(probe, "oneOf");
-    cr_expect_eq(json_array_size(one_of), TRIGGER_EXIT, "at ... exit");
+    cr_expect_eq(json_array_size(one_of), TRIGGER_SYSCALL, "at ... syscall");
     for (size_t i = 0; i < json_array_size(one_of); i++) {
         const json_t *required = json_object_get(json_array_get(one_of, i), "required");
         SHOULD_BE(json_string_value(json_array_get(required, 0)), trigger_names[i + 1], "trigger");
