@@ -12,6 +12,7 @@
     X(VFORK, "vfork-events")                                                                       \
     X(EXEC, "exec-events")                                                                         \
     X(PASS_SIGNALS, "QPassSignals")                                                                \
+    X(CATCH_SYSCALLS, "QCatchSyscalls")                                                            \
     X(DESCRIPTION, "qXfer:features:read")                                                          \
     X(AUXV, "qXfer:auxv:read")                                                                     \
     X(EXEC_FILE, "qXfer:exec-file:read")                                                           \

@@ -50,13 +50,19 @@ static const struct {
     const char *key;
     enum gdb_reason reason;
     enum { NOTHING, ADDRESS, CHILD } value;
-} reasons[] = {{"swbreak", REASON_SWBREAK, NOTHING},     {"hwbreak", REASON_HWBREAK, NOTHING},
-               {"watch", REASON_WATCH, ADDRESS},         {"rwatch", REASON_RWATCH, ADDRESS},
-               {"awatch", REASON_AWATCH, ADDRESS},       {"fork", REASON_FORK, CHILD},
-               {"vfork", REASON_VFORK, CHILD},           {"vforkdone", REASON_VFORKDONE, NOTHING},
-               {"exec", REASON_EXEC, NOTHING},           {"library", REASON_LIBRARY, NOTHING},
-               {"create", REASON_OTHER, NOTHING},        {"syscall_entry", REASON_OTHER, NOTHING},
-               {"syscall_return", REASON_OTHER, NOTHING}};
+} reasons[] = {{"swbreak", REASON_SWBREAK, NOTHING},
+               {"hwbreak", REASON_HWBREAK, NOTHING},
+               {"watch", REASON_WATCH, ADDRESS},
+               {"rwatch", REASON_RWATCH, ADDRESS},
+               {"awatch", REASON_AWATCH, ADDRESS},
+               {"fork", REASON_FORK, CHILD},
+               {"vfork", REASON_VFORK, CHILD},
+               {"vforkdone", REASON_VFORKDONE, NOTHING},
+               {"exec", REASON_EXEC, NOTHING},
+               {"library", REASON_LIBRARY, NOTHING},
+               {"create", REASON_OTHER, NOTHING},
+               {"syscall_entry", REASON_SYSCALL, ADDRESS},
+               {"syscall_return", REASON_SYSCALL_RETURN, ADDRESS}};
 
 /* lldb-server says "reason:watchpoint", and the address in decimal digits in "description". */
 static void take_lldb(struct gdb_stop *stop, const char *key, size_t n, const char *value,

@@ -27,7 +27,9 @@ enum gdb_reason {
     REASON_VFORKDONE,
     REASON_EXEC,
     REASON_LIBRARY,
-    REASON_OTHER, /* what has no meaning here: a new thread, a system call */
+    REASON_SYSCALL, /* `address` is its number */
+    REASON_SYSCALL_RETURN,
+    REASON_OTHER, /* what has no meaning here: a new thread */
 };
 
 struct gdb_expedited {
@@ -43,7 +45,7 @@ struct gdb_stop {
     struct gdb_thread thread;
     int64_t pid; /* of W and X; 0: not told */
     enum gdb_reason reason;
-    uint64_t address;        /* of a watch */
+    uint64_t address;        /* of a watch; the number of a system call */
     struct gdb_thread child; /* of a fork */
     struct gdb_expedited registers[GDB_EXPEDITED];
     size_t register_count;

@@ -52,8 +52,8 @@ static const struct {
      "PacketSize=3fff;QStartNoAckMode+;QPassSignals+;QCatchSyscalls+;qXfer:auxv:read+;qXfer:"
      "features:read+;qXfer:exec-file:read+;qXfer:siginfo:read+",
      0x3fff,
-     ONE(NO_ACK) | ONE(PASS_SIGNALS) | ONE(AUXV) | ONE(DESCRIPTION) | ONE(EXEC_FILE) |
-         ONE(SIGINFO)},
+     ONE(NO_ACK) | ONE(PASS_SIGNALS) | ONE(CATCH_SYSCALLS) | ONE(AUXV) | ONE(DESCRIPTION) |
+         ONE(EXEC_FILE) | ONE(SIGINFO)},
 };
 
 Test(gdb_features, real_stubs) {

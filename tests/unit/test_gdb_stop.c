@@ -91,8 +91,9 @@ Test(gdb_stop, threads_written) {
 /* ---- stop replies ---- */
 
 static const char *kinds[] = {"stopped", "exited", "killed", "thread exited", "none resumed"};
-static const char *reasons[] = {"signal", "swbreak", "hwbreak",   "watch", "rwatch",  "awatch",
-                                "fork",   "vfork",   "vforkdone", "exec",  "library", "other"};
+static const char *reasons[] = {"signal",  "swbreak", "hwbreak",        "watch",     "rwatch",
+                                "awatch",  "fork",    "vfork",          "vforkdone", "exec",
+                                "library", "syscall", "syscall return", "other"};
 
 static void show_thread(struct buffer *out, const char *what, struct gdb_thread thread) {
     if (!thread.pid && !thread.tid)
@@ -163,8 +164,8 @@ Test(gdb_stop, replies) {
         {"T05vforkdone:;", "stopped 5 vforkdone"},
         {"T05thread:p1.1;exec:2f62696e2f74727565;", "stopped 5 exec thread p1.1"},
         {"T05thread:p1.1;create:;", "stopped 5 other thread p1.1"},
-        {"T05syscall_entry:3b;", "stopped 5 other"},
-        {"T05syscall_return:3b;", "stopped 5 other"},
+        {"T05syscall_entry:3b;", "stopped 5 syscall 0x3b"},
+        {"T05syscall_return:3b;", "stopped 5 syscall return 0x3b"},
         {"T05replaylog:begin;", "stopped 5"},
         {"T05whatever:x:y;thread:1;", "stopped 5 thread 1"},
         {"W00", "exited 0"},

@@ -21,7 +21,8 @@ static void forget_armed(struct backend *b) {
     for (size_t i = 0; i < b->point_count; i++)
         free(b->points[i].condition);
     gdb_trace_abandon(b);
-    b->point_count = b->watch_count = b->stale_count = b->signal_count = b->prediction_count = 0;
+    b->point_count = b->watch_count = b->stale_count = b->signal_count = b->call_count = 0;
+    b->prediction_count = 0;
     b->note_stale = true;
     b->pass_signal = 0;
     b->vforked = b->stands_on_hit = false;

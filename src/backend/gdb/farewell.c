@@ -18,6 +18,7 @@
 #define ANSWER_MS 400   /* for one packet */
 #define RECONNECT_MS 50 /* between tries to connect, growing */
 #define RECONNECT_TRIES 4
+#define CALLS_MAX 4096 /* threads */
 
 static void add_text(struct backend *b) {
     buffer_add(&b->farewell.packets, b->text.data ? b->text.data : "", b->text.len);
@@ -42,6 +43,8 @@ static void add_departure(struct backend *b) {
     if (b->farewell.stays || b->farewell.departs)
         return;
     b->farewell.departs = true;
+    if (b->catches && !b->interrupts) /* as free_target() does */
+        b->interrupts += gdb_signal_here(b);
     if (b->interrupts)
         add(b, b->has_vcont || b->target.note ? "vCont;c" : "c");
     const char *packet = b->obtained && !b->attached && !b->connected ? "vKill" : "D";
@@ -208,6 +211,21 @@ static bool is_old_stop(const struct farewell *f, const struct packet *packet) {
     return stop && !f->halting && !f->probing && !strchr("?vc", f->said);
 }
 
+/* One thread after the other tells of the system call that it stood at when none was caught any
+ * more: it goes on once more for each. */
+static bool goes_on_from_call(struct backend *b, const struct packet *packet) {
+    static struct gdb_stop stop;
+    struct farewell *f = &b->farewell;
+    bool call = b->catches && f->departs && strchr("vc", f->said) &&
+                gdb_stop_parse(packet->data, packet->len, &stop) &&
+                (stop.reason == REASON_SYSCALL || stop.reason == REASON_SYSCALL_RETURN);
+    if (!call || ++f->calls > CALLS_MAX)
+        return false;
+    write_packet(b, "vCont;c", 7);
+    wait_for(b, ANSWER_MS);
+    return true;
+}
+
 void gdb_farewell_packet(struct backend *b, const struct packet *packet) {
     static struct gdb_stop stop;
     struct farewell *f = &b->farewell;
@@ -215,7 +233,7 @@ void gdb_farewell_packet(struct backend *b, const struct packet *packet) {
     if (!f->begun || packet->kind != PACKET_REPLY || (f->anew && !b->stream))
         return;
     LOG(LOG_GDB, 1, "farewell <- %.40s", packet->data);
-    if (is_old_stop(f, packet))
+    if (is_old_stop(f, packet) || goes_on_from_call(b, packet))
         return;
     if (packet->len >= 3 && strchr("TS", *packet->data) && !memcmp(packet->data + 1, "02", 2))
         b->interrupts = 0;

@@ -101,6 +101,7 @@ static void free_target(struct backend *b) {
     free(b->points);
     free(b->watches);
     free(b->signals);
+    free(b->calls);
 }
 
 static void gdb_destroy(struct backend *b) {
@@ -122,10 +123,9 @@ static void gdb_wire(struct backend *b, struct backend_wire *out) {
 static const struct backend_caps gdb_caps = {
     .name = "gdb",
     .triggers = BIT(TRIGGER_AT) | BIT(TRIGGER_CALL) | BIT(TRIGGER_RETURN_OF) | BIT(TRIGGER_WATCH) |
-                BIT(TRIGGER_TIMER) | BIT(TRIGGER_SIGNAL) | BIT(TRIGGER_EXIT),
+                BIT(TRIGGER_TIMER) | BIT(TRIGGER_SIGNAL) | BIT(TRIGGER_EXIT) | BIT(TRIGGER_SYSCALL),
     .why_not = {[TRIGGER_PANIC] = "a stub knows no panics: `signal: SIGABRT` and `signal: SIGSEGV` "
-                                  "see a crash of C and C++, `at: runtime.fatalpanic` one of Go",
-                [TRIGGER_SYSCALL] = "system calls are no trigger yet"},
+                                  "see a crash of C and C++, `at: runtime.fatalpanic` one of Go"},
     .registers = true,
     .abi = true,
     .modules = true,

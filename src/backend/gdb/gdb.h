@@ -13,6 +13,7 @@
  *   modules.c    which program runs, and which libraries; where they were loaded
  *   registers.c  what `g` and stop replies mean
  *   points.c     breakpoints and watchpoints
+ *   syscalls.c   system calls, where the stub can catch them
  *   stop.c       a stop reply becomes a stop
  *   resume.c     over the breakpoints that threads stand at, and on; halting; leaving
  *   conditions.c conditions that the stub decides
@@ -90,7 +91,7 @@ struct fetch { /* one `m` on its way */
 struct farewell {
     struct buffer packets; /* their payloads, each with a NUL behind it */
     size_t at;
-    unsigned owed, silences, tries;
+    unsigned owed, silences, tries, calls;
     char said; /* how the last packet began */
     bool begun, anew, halting, probing, stays, departs;
 };
@@ -137,6 +138,13 @@ struct trace {
     size_t late_count, asked;
     uint64_t standing; /* threads at tracepoints: their hits are not collected yet */
     bool passing;      /* its hits are being told */
+};
+
+/* A system call that a site is about. */
+struct gdb_call {
+    uint64_t number;
+    struct site *site;
+    char name[48];
 };
 
 struct backend {
@@ -236,6 +244,9 @@ struct backend {
     size_t watch_count, watch_cap;
     struct site **signals;
     size_t signal_count, signal_cap;
+    struct gdb_call *calls;
+    size_t call_count, call_cap;
+    bool catches; /* system calls, or did when the target last ran: threads may stand at some */
     struct trace trace;
     uv_timer_t tick;
     struct prediction predictions[64];
@@ -375,6 +386,13 @@ bool gdb_signal_here(const struct backend *b);
 void gdb_interrupt_target(struct backend *b);
 void gdb_detach(struct backend *b); /* a stopped target; then gdb_lost() */
 void gdb_leave(struct backend *b, enum leave_how how);
+
+/* syscalls.c */
+void gdb_arm_syscalls(struct backend *b, struct site *site);
+void gdb_disarm_syscalls(struct backend *b, struct site *site);
+/* What the last stop reply is about, if a site is about that. The view has its result's register.
+ */
+const struct gdb_call *gdb_call_of(const struct backend *b);
 
 /* tracepoints.c */
 /* At a resume: stops become tracepoints where nothing is lost by that, and gdb_resume() is called

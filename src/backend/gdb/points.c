@@ -337,7 +337,9 @@ static void disarm_watch(struct backend *b, struct site *site) {
 #define SIGNALS 0x94 /* of GDB's */
 
 static bool stops_for(const struct backend *b, int signal) {
-    static const int always[] = {2, 5}; /* SIGINT is our interrupt, SIGTRAP our breakpoints */
+    /* SIGINT is our interrupt, SIGTRAP our breakpoints. What has no number of GDB's (0x8f) is a
+     * system call, too: gdbserver 13 would hand the stop on as a signal, and die of it. */
+    static const int always[] = {2, 5, 0x8f};
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (always[i] == signal)
             return true;
@@ -385,7 +387,9 @@ static const struct {
              [SITE_RETURN] = {arm_place, disarm_place},
              [SITE_WATCH] = {arm_watch, disarm_watch},
              [SITE_PANIC] = {do_nothing, do_nothing},
-             [SITE_SIGNAL] = {arm_signal, disarm_signal}};
+             [SITE_SIGNAL] = {arm_signal, disarm_signal},
+             [SITE_SYSCALL] = {gdb_arm_syscalls, gdb_disarm_syscalls},
+             [SITE_SYSCALL_RETURN] = {gdb_arm_syscalls, gdb_disarm_syscalls}};
 
 /* With another filter: a stub takes what comes last. */
 static void arm_anew(struct backend *b, struct site *site) {
@@ -440,6 +444,11 @@ void gdb_removals(struct backend *b, void (*put)(void *ctx, const struct buffer 
     buffer_clear(&b->text);
     if (b->proving) {
         buffer_printf(&b->text, "z0,%" PRIx64 ",1", b->proved_at);
+        put(ctx, &b->text);
+    }
+    buffer_clear(&b->text);
+    if (b->call_count) {
+        buffer_puts(&b->text, "QCatchSyscalls:0");
         put(ctx, &b->text);
     }
     buffer_clear(&b->text);

@@ -39,10 +39,12 @@ void gdb_note(struct backend *b) {
     buffer_free(&note);
 }
 
-/* "z0,401136,1", "QTStop", "QTinit", and nothing else: it has come over a command line, perhaps. */
+/* "z0,401136,1", these, and nothing else: it has come over a command line, perhaps. */
 static bool is_removal(const char *text, size_t n) {
-    if (n == 6 && (!memcmp(text, "QTStop", 6) || !memcmp(text, "QTinit", 6)))
-        return true;
+    static const char *const others[] = {"QTStop", "QTinit", "QCatchSyscalls:0"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (n == strlen(others[i]) && !memcmp(text, others[i], n))
+            return true;
     bool fine = n > 5 && n < 64 && text[0] == 'z' && text[1] >= '0' && text[1] <= '4';
     for (size_t i = 2; fine && i < n; i++)
         fine = text[i] == ',' || isxdigit((unsigned char)text[i]);
@@ -53,6 +55,7 @@ void gdb_compose_removals(struct backend *b) {
     for (const char *at = b->target.note, *next; at; at = next ? next + 1 : NULL) {
         next = strchr(at, ';');
         size_t n = next ? (size_t)(next - at) : strlen(at);
+        b->catches |= *at == 'Q' && at[1] == 'C';
         if (is_removal(at, n))
             gdb_farewell_add(b, at, n);
         else if (n > 4 && !strncmp(at, "pid=", 4))

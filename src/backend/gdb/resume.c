@@ -275,14 +275,16 @@ static void on_impatience(uv_timer_t *timer) {
 
 /* A detach hands on no signal, and delivers one that is still on its way: an interrupt of ours that
  * a hit outran would kill the target. So it goes on once more, until it has got the one, or we the
- * other. */
+ * other. And gdbserver (13) kills a target with a thread that stands at a system call which nobody
+ * was told of: all threads go on once with none caught. */
 static void free_target(struct backend *b) {
-    bool waits = b->pass_signal || b->interrupts;
+    bool waits = b->pass_signal || b->interrupts || b->catches;
     if (!waits || b->freeing > FREEING_MAX || !b->interruptible) {
         gdb_detach(b);
         return;
     }
-    bool hands_on = b->pass_signal != 0;
+    bool hands_on = b->pass_signal || (b->catches && !b->interrupts);
+    b->catches = false;
     b->freeing++;
     b->halting = false;
     gdb_continue(b);

@@ -19,9 +19,9 @@ static void deliver(struct backend *b) {
     b->stop.pid = b->info.pid;
     b->stop.what = b->stop_what;
     b->halting = false;
-    b->stands_on_hit =
-        reason == STOP_LOADED || (hits && b->hit.site && b->hit.site->kind != SITE_WATCH &&
-                                  b->hit.site->kind != SITE_SIGNAL);
+    b->stands_on_hit = reason == STOP_LOADED ||
+                       (hits && b->hit.site &&
+                        (b->hit.site->kind == SITE_CODE || b->hit.site->kind == SITE_RETURN));
     b->view.anywhere = reason == STOP_HALTED;
     if (!b->dead)
         b->events->stopped(b->owner, &b->stop);
@@ -193,12 +193,33 @@ static void on_vfork_done(struct backend *b) {
     gdb_continue(b);
 }
 
+static void on_syscall(struct backend *b) {
+    if (b->call_count && !b->view.whole) {
+        gdb_ask_registers(b, on_syscall);
+        gdb_send(b);
+        return;
+    }
+    const struct gdb_call *call = gdb_call_of(b);
+    if (!call) {
+        gdb_continue(b); /* it was disarmed meanwhile */
+        return;
+    }
+    fill_hit(b, call->site);
+    b->hit.syscall = call->name;
+    identify(b);
+}
+
 static const struct {
     enum gdb_reason reason;
     void (*take)(struct backend *b);
-} own[] = {
-    {REASON_FORK, on_fork},     {REASON_VFORK, on_vfork},       {REASON_VFORKDONE, on_vfork_done},
-    {REASON_EXEC, gdb_on_exec}, {REASON_LIBRARY, gdb_continue}, {REASON_OTHER, gdb_continue}};
+} own[] = {{REASON_FORK, on_fork},
+           {REASON_VFORK, on_vfork},
+           {REASON_VFORKDONE, on_vfork_done},
+           {REASON_EXEC, gdb_on_exec},
+           {REASON_LIBRARY, gdb_continue},
+           {REASON_OTHER, gdb_continue},
+           {REASON_SYSCALL, on_syscall},
+           {REASON_SYSCALL_RETURN, on_syscall}};
 
 /* ---- signals ---- */
 
@@ -326,6 +347,10 @@ static void on_ended_stop(struct backend *b) {
         gdb_drain(b, deliver_exit);
 }
 
+static bool is_call(enum gdb_reason reason) {
+    return reason == REASON_SYSCALL || reason == REASON_SYSCALL_RETURN;
+}
+
 void gdb_on_stop(struct backend *b, void *ctx, const char *reply, size_t len) {
     uint64_t pc;
     (void)ctx;
@@ -349,9 +374,13 @@ void gdb_on_stop(struct backend *b, void *ctx, const char *reply, size_t len) {
         return;
     }
     gdb_take_expedited(b, &b->last);
+    if (b->freeing && is_call(b->last.reason)) { /* each thread that stands at one tells of it */
+        gdb_continue(b);
+        return;
+    }
     if (b->freeing) {
-        take_interrupt(b);
-        b->interrupts = b->halting ? 0 : b->interrupts; /* two may have become one */
+        bool ours = take_interrupt(b);
+        b->interrupts = ours && b->halting ? 0 : b->interrupts; /* two may have become one */
         b->pass_signal =
             b->last.code == SIGNAL_INT || b->last.code == SIGNAL_TRAP ? 0 : b->last.code;
         gdb_leave(b, LEAVE_FREE);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""System calls as a trigger, natively: what fixtures/c/live/calls.c makes and counts itself. Else as native.py."""
+"""System calls as a trigger, natively and over gdbserver: what fixtures/c/live/calls.c makes and counts itself. Else as
+native.py."""
 import json, os, signal, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
@@ -9,8 +10,22 @@ OPEN = "  o: {syscall: openat, capture: {path: '(char *)arg1', flags: arg2}, at_
 NAPS = "  n: {syscall: clock_nanosleep, capture: {clock: arg0}, at_return: {r: return}}\n"
 
 
-def calls(threads, count, probes, *more, code=0, **how):
-    target = Launched(build("calls"), str(threads), str(count), *more)
+class Served:
+    """A program that gdbserver has launched; what it knows of itself is in a file."""
+
+    def __init__(self, *command):
+        self.stub = gdbserver(*command)
+        self.uri, self.binary = self.stub.uri, self.stub.binary
+
+    def told(self):
+        return self.stub.told()
+
+
+BACKENDS = Launched, Served
+
+
+def calls(threads, count, probes, *more, code=0, on=Launched, **how):
+    target = on(build("calls"), str(threads), str(count), *more)
     got = run(probes, target, code=code, **how)
     return got, target.told()
 
@@ -22,8 +37,8 @@ def own(got, probe="o"):
 
 
 def test_each_call_with_its_result():
-    for threads, count in (1, 200), (8, 60), (32, 12):
-        got, told = calls(threads, count, OPEN + "  c: {syscall: close, capture: {fd: arg0}}\n")
+    for on, threads, count in (Launched, 1, 200), (Launched, 8, 60), (Launched, 32, 12), (Served, 1, 100), (Served, 8, 20):
+        got, told = calls(threads, count, OPEN + "  c: {syscall: close, capture: {fd: arg0}}\n", on=on)
         rows = own(got)
         check(told["wrong"] == 0, told)
         check(len(rows) == threads * count == told["opened"] + told["missing"], f"{len(rows)} hits, {told}")
@@ -49,35 +64,39 @@ def test_what_an_event_says():
 
 
 def test_how_long_they_take():
-    got, told = calls(0, 8, NAPS + "  s: {syscall: clock_nanosleep, at_return: [return], keep: elapsed > 15ms}\n"
-                      "  f: {syscall: clock_nanosleep, at_return: [return], keep: elapsed < 15ms}\n", "nap")
-    check(told["wrong"] == 0 and len(got.hits("n")) == len(got.hits("s")) == 8 and not got.hits("f"), got.brief())
-    check(all(hit["elapsed_ns"] >= 20e6 for hit in got.hits("n")), [hit["elapsed_ns"] for hit in got.hits("n")])
-    check(got.values("n", "clock", "r") == [(1, 0)] * 8, got.values("n", "clock", "r"))
+    for on in BACKENDS:
+        got, told = calls(0, 8, NAPS + "  s: {syscall: clock_nanosleep, at_return: [return], keep: elapsed > 15ms}\n"
+                          "  f: {syscall: clock_nanosleep, at_return: [return], keep: elapsed < 15ms}\n", "nap", on=on)
+        check(told["wrong"] == 0 and len(got.hits("n")) == len(got.hits("s")) == 8 and not got.hits("f"), got.brief())
+        check(all(hit["elapsed_ns"] >= 20e6 for hit in got.hits("n")), [hit["elapsed_ns"] for hit in got.hits("n")])
+        check(got.values("n", "clock", "r") == [(1, 0)] * 8, got.values("n", "clock", "r"))
 
 
 def test_filters():
-    probes = "  a: {syscall: openat, when: 'arg2 == %d', max_hits: 5, capture: {p: '(char *)arg1'}}\n" % os.O_CLOEXEC
-    got, told = calls(3, 100, probes + "  m: {syscall: openat, when: g_thread_count == 3, capture: [g_thread_count]}\n"
-                      "  e: {syscall: openat, every: 5ms, capture: {p: '(char *)arg1'}}\n"
-                      "  d: {syscall: close, hit_cond: '== 3', then: disarm, capture: {fd: arg0}}\n")
-    check(told["wrong"] == 0 and len(got.hits("a")) == 5 and len(got.hits("d")) == 1, got.brief())
-    check(len(got.hits("m")) >= 300 and set(got.values("m", "g_thread_count")) == {3}, len(got.hits("m")))
-    check(0 < len(got.hits("e")) < 250, len(got.hits("e")))
-    got, told = calls(2, 50, "  f: {at: open_one, max_hits: 1}\n  a: {syscall: openat, after: f, max_hits: 3, capture: {p: '(char *)arg1'}}\n")
-    check(len(got.hits("a")) == 3 and all(row[:9] == "/nowhere/" or row == "/dev/null" for row in got.values("a", "p")), got.values("a", "p"))
+    for on in BACKENDS:
+        probes = "  a: {syscall: openat, when: 'arg2 == %d', max_hits: 5, capture: {p: '(char *)arg1'}}\n" % os.O_CLOEXEC
+        got, told = calls(3, 100, probes + "  m: {syscall: openat, when: g_thread_count == 3, capture: [g_thread_count]}\n"
+                          "  e: {syscall: openat, every: 5ms, capture: {p: '(char *)arg1'}}\n"
+                          "  d: {syscall: close, hit_cond: '== 3', then: disarm, capture: {fd: arg0}}\n", on=on)
+        check(told["wrong"] == 0 and len(got.hits("a")) == 5 and len(got.hits("d")) == 1, got.brief())
+        check(len(got.hits("m")) >= 300 and set(got.values("m", "g_thread_count")) == {3}, len(got.hits("m")))
+        check(0 < len(got.hits("e")) < 250, len(got.hits("e")))
+        got, told = calls(2, 50, "  f: {at: open_one, max_hits: 1}\n  a: {syscall: openat, after: f, max_hits: 3, capture: {p: '(char *)arg1'}}\n", on=on)
+        check(len(got.hits("a")) == 3 and all(row[:9] == "/nowhere/" or row == "/dev/null" for row in got.values("a", "p")), got.values("a", "p"))
 
 
 def test_children_are_left_alone():
-    got, told = calls(2, 40, OPEN, "fork")
-    check(told["wrong"] == 0 and len(own(got)) == 80, f"{len(own(got))} {told}")
-    check("/dev/zero" not in got.values("o", "path"), "a child's call was told")
+    for on in BACKENDS:
+        got, told = calls(2, 40, OPEN, "fork", on=on)
+        check(told["wrong"] == 0 and len(own(got)) == 80, f"{len(own(got))} {told}")
+        check("/dev/zero" not in got.values("o", "path"), "a child's call was told")
 
 
 def test_another_program():
-    got, told = calls(1, 20, OPEN + "  x: {syscall: execve, capture: {path: '(char *)arg0'}}\n", "exec")
-    check(told["wrong"] == 0 and len(own(got)) == 20, f"{len(own(got))} {told}")
-    check(got.values("x", "path") == ["/proc/self/exe"], got.values("x", "path"))
+    for on in BACKENDS:
+        got, told = calls(1, 20, OPEN + "  x: {syscall: execve, capture: {path: '(char *)arg0'}}\n", "exec", on=on)
+        check(told["wrong"] == 0 and len(own(got)) == 20, f"{len(own(got))} {told}")
+        check(got.values("x", "path") == ["/proc/self/exe"], got.values("x", "path"))
 
 
 def test_attached_and_left():
@@ -88,6 +107,28 @@ def test_attached_and_left():
         check(hits <= len(naps) + len(got.hits("t")) < hits + 6, got.brief())  # those of one stop are told together
         check(all(hit["values"] == {"clock": 0, "r": 0} for hit in naps), naps[:2])
     busy.unharmed()
+
+
+def test_left_over_gdbserver():
+    """gdbserver kills what it is told to detach from while another thread stands at a call."""
+    busy = Counter(threads=6, nap=100)
+    for hits in (1, 5, 60):
+        stub = gdbserver(attach=busy.pid)
+        got = run(NAPS + "  t: {at: tick, capture: [n]}\n", stub, limits=up_to(hits))
+        check(hits <= len(got.hits()) < hits + 6, got.brief())
+        busy.unharmed(0.3)
+
+
+def test_killed_over_gdbserver():
+    for who in "group", "worker":
+        busy = Counter(threads=6, nap=100)
+        process = start(NAPS, gdbserver(attach=busy.pid, once=False), hits=30)
+        if who == "worker":
+            os.kill(next(iter(children_of(process.pid))), signal.SIGKILL)
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=15)
+        busy.unharmed(0.3)
 
 
 def test_what_waits_goes_on_waiting():
