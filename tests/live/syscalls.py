@@ -109,6 +109,13 @@ def test_attached_and_left():
     busy.unharmed()
 
 
+def test_valgrind():
+    stub = valgrind(build("calls"), "2", "30")
+    got = run(OPEN, stub, timeout=60)
+    check(len(own(got)) == 60 and stub.told()["wrong"] == 0, f"{len(own(got))} {got.brief()}")
+    check(all(row["fd"] == -2 for row in own(got) if row["path"] != "/dev/null"), own(got)[:3])
+
+
 def test_left_over_gdbserver():
     """gdbserver kills what it is told to detach from while another thread stands at a call."""
     busy = Counter(threads=6, nap=100)

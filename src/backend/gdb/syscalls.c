@@ -54,11 +54,12 @@ void gdb_disarm_syscalls(struct backend *b, struct site *site) {
 
 /* gdbserver (13) takes entries and returns by turns, and begins with the wrong one where the target
  * was started, or was in a call: every stop is told as the other one then. On x86-64 the kernel
- * shows -ENOSYS for the result until there is one. */
+ * shows -ENOSYS for the result until there is one. (It is gdbserver that has tracepoints.) */
 static bool returns(const struct backend *b) {
     const struct arch *arch = b->program.space.arch;
     uint64_t result;
-    if (arch->machine == EM_X86_64 && registers_get(&b->view.registers, arch->results[0], &result))
+    if (arch->machine == EM_X86_64 && gdb_has(&b->features, GDB_TRACEPOINTS) &&
+        registers_get(&b->view.registers, arch->results[0], &result))
         return (int64_t)result != -ENOSYS;
     return b->last.reason == REASON_SYSCALL_RETURN;
 }
