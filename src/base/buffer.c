@@ -55,17 +55,28 @@ void buffer_putc(struct buffer *buffer, char c) {
     buffer_add(buffer, &c, 1);
 }
 
+void buffer_put_uint(struct buffer *buffer, uint64_t n) {
+    char digits[20], *at = digits + sizeof digits;
+    do
+        *--at = (char)('0' + n % 10);
+    while (n /= 10);
+    buffer_add(buffer, at, (size_t)(digits + sizeof digits - at));
+}
+
 void buffer_printf(struct buffer *buffer, const char *format, ...) {
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    size_t left = buffer->failed || !buffer->data ? 0 : buffer->cap - buffer->len;
+    int n = vsnprintf(left ? buffer->data + buffer->len : NULL, left, format, args);
     va_end(args);
     char *room = n < 0 ? NULL : buffer_reserve(buffer, (size_t)n);
-    if (room) {
+    if (room && (size_t)n >= left) /* it did not fit at once */
         vsnprintf(room, (size_t)n + 1, format, again);
+    if (room)
         buffer->len += (size_t)n;
-    }
+    else if (left)
+        buffer->data[buffer->len] = '\0'; /* nothing of it stays */
     va_end(again);
 }
 

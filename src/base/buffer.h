@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct buffer {
     char *data; /* NUL-terminated whenever it is not NULL */
@@ -28,6 +29,7 @@ char *buffer_reserve(struct buffer *buffer, size_t n);
 void buffer_add(struct buffer *buffer, const void *bytes, size_t n);
 void buffer_puts(struct buffer *buffer, const char *text);
 void buffer_putc(struct buffer *buffer, char c);
+void buffer_put_uint(struct buffer *buffer, uint64_t n); /* decimal */
 void buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -179,10 +179,18 @@ void text_time(char out[static 32], int64_t ns) {
     int64_t rest = ns % 1000000000;
     rest += rest < 0 ? 1000000000 : 0;
     time_t seconds = (time_t)((ns - rest) / 1000000000);
-    struct tm tm;
-    gmtime_r(&seconds, &tm);
-    strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + 19, 13, ".%09uZ", (unsigned)rest);
+    static _Thread_local char known[32]; /* of the second that the last event was in, too */
+    static _Thread_local time_t of;
+    if (!*known || of != seconds) {
+        struct tm tm;
+        gmtime_r(&seconds, &tm);
+        strftime(known, sizeof known, "%Y-%m-%dT%H:%M:%S", &tm);
+        of = seconds;
+    }
+    memcpy(out, known, 19);
+    memcpy(out + 19, ".000000000Z", 12);
+    for (char *at = out + 28; rest; rest /= 10)
+        *at-- = (char)('0' + rest % 10);
 }
 
 static const char base64_digits[] =

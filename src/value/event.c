@@ -1,7 +1,6 @@
 #include "value/event.h"
 
 #include "base/text.h"
-#include <inttypes.h>
 #include <string.h>
 
 static const char *const names[] = {
@@ -63,22 +62,31 @@ static void write_name(const struct buffer *in, struct buffer *out, const char *
     const char *text = event_string(in, ref);
     if (!text)
         return;
-    buffer_printf(out, ",\"%s\":", key);
+    buffer_puts(out, key);
     value_json_string(out, text, strlen(text));
+}
+
+static void write_count(struct buffer *out, const char *key, uint64_t n) {
+    if (!n)
+        return;
+    buffer_puts(out, key);
+    buffer_put_uint(out, n);
 }
 
 void event_json(const struct buffer *in, struct buffer *out) {
     const struct event *event = event_head(in);
     char time[32];
     text_time(time, event->time_ns);
-    buffer_printf(out, "{\"v\":1,\"type\":\"%s\",\"time\":\"%s\"", names[event->type], time);
-    write_name(in, out, "run", event->run);
-    write_name(in, out, "target", event->target);
-    if (event->seq)
-        buffer_printf(out, ",\"seq\":%" PRIu64, event->seq);
-    write_name(in, out, "probe", event->probe);
-    if (event->hit)
-        buffer_printf(out, ",\"hit\":%" PRIu64, event->hit);
+    buffer_puts(out, "{\"v\":1,\"type\":\"");
+    buffer_puts(out, names[event->type]);
+    buffer_puts(out, "\",\"time\":\"");
+    buffer_puts(out, time);
+    buffer_putc(out, '"');
+    write_name(in, out, ",\"run\":", event->run);
+    write_name(in, out, ",\"target\":", event->target);
+    write_count(out, ",\"seq\":", event->seq);
+    write_name(in, out, ",\"probe\":", event->probe);
+    write_count(out, ",\"hit\":", event->hit);
     const struct value *body = value_get(in, event->body);
     if (!body->len) {
         buffer_putc(out, '}');

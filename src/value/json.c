@@ -51,17 +51,25 @@ static void write_bool(const struct buffer *in, const struct value *v, struct bu
     buffer_puts(out, v->b ? "true" : "false");
 }
 
+/* What a double cannot hold exactly is written as a text. */
+static void put_number(struct buffer *out, bool negative, uint64_t n) {
+    const char *quote = n > (uint64_t)EXACT_MAX ? "\"" : "";
+    buffer_puts(out, quote);
+    buffer_puts(out, negative ? "-" : "");
+    buffer_put_uint(out, n);
+    buffer_puts(out, quote);
+}
+
 static void write_int(const struct buffer *in, const struct value *v, struct buffer *out,
                       int nest) {
     (void)in, (void)nest;
-    bool exact = v->i <= EXACT_MAX && v->i >= -EXACT_MAX;
-    buffer_printf(out, exact ? "%" PRId64 : "\"%" PRId64 "\"", v->i);
+    put_number(out, v->i < 0, v->i < 0 ? -(uint64_t)v->i : (uint64_t)v->i);
 }
 
 static void write_uint(const struct buffer *in, const struct value *v, struct buffer *out,
                        int nest) {
     (void)in, (void)nest;
-    buffer_printf(out, v->u <= (uint64_t)EXACT_MAX ? "%" PRIu64 : "\"%" PRIu64 "\"", v->u);
+    put_number(out, false, v->u);
 }
 
 static void write_float(const struct buffer *in, const struct value *v, struct buffer *out,
