@@ -243,8 +243,18 @@ static void on_event(void *owner, const struct buffer *event) {
         run->on_event(run->ctx, (const pick_event *)event);
 }
 
+static void flush_sinks(void *owner) {
+    pick_run *run = owner;
+    for (size_t i = 0; i < run->sink_count; i++) {
+        struct error *error = sink_flush(run->sinks[i]);
+        if (error)
+            sink_failed(run, error);
+    }
+}
+
 static void on_over(void *owner, int code, struct error *error) {
     pick_run *run = owner;
+    flush_sinks(run);
     run->over = true;
     if (!run->code || code == ERROR_RECIPE)
         run->code = code;
@@ -386,7 +396,7 @@ static struct error *prepare(pick_run *run) {
 }
 
 pick_error *pick_run_start(pick_run *run) {
-    static const struct link_events events = {on_event, on_over};
+    static const struct link_events events = {on_event, flush_sinks, on_over};
     run->started = true;
     struct error *error = prepare(run);
     if (!error)

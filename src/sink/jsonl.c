@@ -1,4 +1,4 @@
-/* JSON lines: one event a line, written at once and whole. */
+/* JSON lines: one event a line, written whole. */
 #include "sink/sink.h"
 
 static void write_event(struct sink *sink, const struct buffer *event, struct buffer *out) {

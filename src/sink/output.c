@@ -23,8 +23,16 @@ struct error *output_open(struct output *output, const char *path) {
     return NULL;
 }
 
-static struct error *give_up(struct output *output, int code) {
+bool output_is_file(const struct output *output) {
+    return output->whole >= 0;
+}
+
+/* `done` of the bytes are written: the lines among them that are whole stay. */
+static struct error *give_up(struct output *output, int code, const char *bytes, size_t done) {
     static const char space[] = ": make room; events from here on are lost";
+    const char *last = done ? memrchr(bytes, '\n', done) : NULL;
+    if (last && output->whole >= 0)
+        output->whole += last + 1 - bytes;
     if (output->whole >= 0 && ftruncate(output->fd, output->whole))
         code = errno;
     return error_new(ERROR_RUN, "writing to %s: %s%s", output->name,
@@ -67,7 +75,7 @@ struct error *output_write(struct output *output, const char *bytes, size_t n) {
         if (taken < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (taken < 0)
-            return give_up(output, errno);
+            return give_up(output, errno, bytes, done);
         done += (size_t)taken;
     }
     if (output->whole >= 0)

@@ -18,13 +18,16 @@ struct output {
     const struct patience *patience; /* NULL: for ever */
     char *name;                      /* for messages */
     bool owned;
-    int64_t whole; /* offset behind the last whole piece in a regular file; -1: it is none */
+    int64_t whole; /* offset behind the last whole line in a regular file; -1: it is none */
 };
 
 /* `path` "-" is stdout. Files are appended to. */
 struct error *output_open(struct output *output, const char *path);
 
-/* All of it or nothing: of a piece that does not fit on the disk, what was written is taken back.
+/* Is it a regular file, whose readers wait for nothing? */
+bool output_is_file(const struct output *output);
+
+/* All of it or nothing: of a line that does not fit on the disk, what was written is taken back.
  * Where a reader is given up, a piece of more than PIPE_BUF bytes may be cut. */
 struct error *output_write(struct output *output, const char *bytes, size_t n);
 struct error *output_close(struct output *output);

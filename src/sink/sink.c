@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define GATHER_MAX (64u << 10) /* bytes */
+
 static const struct sink_kind *const kinds[] = {&text_sink, &jsonl_sink};
 
 static const struct sink_kind *find_kind(const char *name, size_t n) {
@@ -66,21 +68,38 @@ struct error *sink_open(const char *spec, const struct patience *patience, struc
     return NULL;
 }
 
+/* A pipe's reader sees each event at once; a file gets what comes together in one write. */
 struct error *sink_event(struct sink *sink, const struct buffer *event) {
+    size_t before = sink->text.len;
     if (sink->failed)
         return NULL;
-    buffer_clear(&sink->text);
     sink->kind->write(sink, event, &sink->text);
-    struct error *error = sink->text.failed ? error_no_memory() : NULL;
-    if (!error && sink->text.len)
+    if (!sink->text.failed)
+        return output_is_file(&sink->output) && sink->text.len < GATHER_MAX ? NULL
+                                                                            : sink_flush(sink);
+    if (before) { /* what came before it is whole */
+        sink->text.failed = false;
+        sink->text.len = before;
+        error_free(sink_flush(sink));
+    }
+    sink->failed = true;
+    return error_no_memory();
+}
+
+struct error *sink_flush(struct sink *sink) {
+    struct error *error = NULL;
+    if (!sink->failed && sink->text.len)
         error = output_write(&sink->output, sink->text.data, sink->text.len);
-    sink->failed = error != NULL;
+    buffer_clear(&sink->text);
+    sink->failed |= error != NULL;
     return error;
 }
 
 struct error *sink_close(struct sink *sink) {
-    struct error *error = output_close(&sink->output);
+    struct error *error = sink_flush(sink), *closing = output_close(&sink->output);
     buffer_free(&sink->text);
     free(sink);
-    return error;
+    if (error)
+        error_free(closing);
+    return error ? error : closing;
 }

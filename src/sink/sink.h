@@ -31,8 +31,12 @@ struct sink {
 /* `spec` is "-", a file, or KIND:PATH. `patience` must outlive the sink. */
 struct error *sink_open(const char *spec, const struct patience *patience, struct sink **out);
 
-/* Writes one event, whole. The first failure is returned; afterwards the sink takes no more. */
+/* Takes one event, and writes it whole; into a file perhaps not before the next sink_flush(). The
+ * first failure is returned; afterwards the sink takes no more. */
 struct error *sink_event(struct sink *sink, const struct buffer *event);
+
+/* No more events are there at once: what was taken is written. */
+struct error *sink_flush(struct sink *sink);
 struct error *sink_close(struct sink *sink);
 
 extern const struct sink_kind text_sink, jsonl_sink;

@@ -277,6 +277,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     }
     if (link->released)
         return;
+    link->events.rested(link->owner);
     buffer_consume(&link->received, at);
     if (broken || link->received.failed)
         close_handle(&link->to); /* the worker ends when its stdin does */

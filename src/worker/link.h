@@ -8,6 +8,7 @@
 
 struct link_events {
     void (*event)(void *owner, const struct buffer *event);
+    void (*rested)(void *owner); /* no more events are there at once */
     /* Once, the last: the worker's exit code. `error` where it died; what was repaired is in it. */
     void (*over)(void *owner, int code, struct error *error);
 };
