@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct memory_block *block_at(const struct memory *memory, uint64_t address) {
+static struct memory_block *block_at(struct memory *memory, uint64_t address) {
     for (size_t i = 0; i < memory->count; i++)
         if (address - memory->blocks[i].address < memory->blocks[i].size)
             return &memory->blocks[i];
@@ -14,7 +14,7 @@ enum memory_result memory_read(struct memory *memory, uint64_t address, void *ou
     if (address + size < address) /* nobody can read beyond the last address */
         return MEMORY_FAULT;
     for (size_t done = 0; done < size;) {
-        const struct memory_block *block = block_at(memory, address + done);
+        struct memory_block *block = block_at(memory, address + done);
         if (!block) {
             memory_want(memory, address + done, size - done);
             return memory->full ? MEMORY_FAULT : MEMORY_AGAIN;
@@ -23,13 +23,14 @@ enum memory_result memory_read(struct memory *memory, uint64_t address, void *ou
             return MEMORY_FAULT;
         size_t at = (size_t)(address + done - block->address);
         size_t n = block->size - at < size - done ? block->size - at : size - done;
+        block->used = true;
         memcpy((uint8_t *)out + done, memory->bytes + block->at + at, n);
         done += n;
     }
     return MEMORY_OK;
 }
 
-size_t memory_known(const struct memory *memory, uint64_t address, size_t size) {
+size_t memory_known(struct memory *memory, uint64_t address, size_t size) {
     size_t known = 0;
     while (known < size) {
         const struct memory_block *block = block_at(memory, address + known);

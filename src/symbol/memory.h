@@ -19,6 +19,7 @@ struct memory_block {
     size_t size;
     size_t at;  /* in `bytes` */
     bool fault; /* the target has no such memory */
+    bool used;  /* somebody has read it */
 };
 
 #define MEMORY_BLOCKS 512
@@ -38,7 +39,7 @@ struct memory {
 enum memory_result memory_read(struct memory *memory, uint64_t address, void *out, size_t size);
 
 /* How many bytes from `address` on are known, of `size`; 0 at a fault. */
-size_t memory_known(const struct memory *memory, uint64_t address, size_t size);
+size_t memory_known(struct memory *memory, uint64_t address, size_t size);
 
 /* Notes a range that will be wanted, if it is not known. */
 void memory_want(struct memory *memory, uint64_t address, size_t size);

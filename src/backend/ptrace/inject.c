@@ -29,8 +29,11 @@ static bool find_syscall(struct backend *b) {
 /* Its end is not taken here: the pump will see it. */
 static bool wait_for_stop(pid_t tid, int *status) {
     siginfo_t info = {.si_pid = 0};
-    if (waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | WNOWAIT | __WALL) ||
-        (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED))
+    int failed;
+    do
+        failed = waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | WNOWAIT | __WALL);
+    while (failed && errno == EINTR);
+    if (failed || (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED))
         return false;
     return waitpid(tid, status, __WALL | WNOHANG) == tid && WIFSTOPPED(*status);
 }

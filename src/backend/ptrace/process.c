@@ -182,7 +182,10 @@ static _Noreturn void become(char **words, int go, int failed, int output) {
 /* Up to the stop at its first instruction, or to the reason why there is none. */
 static struct error *wait_for_exec(struct backend *b, const char *name, int failed) {
     int status, code;
-    while (waitpid(b->pid, &status, __WALL) == b->pid) {
+    pid_t got;
+    while ((got = waitpid(b->pid, &status, __WALL)) == b->pid || (got < 0 && errno == EINTR)) {
+        if (got < 0)
+            continue;
         if (WIFSTOPPED(status) && status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8))
             return NULL;
         if (WIFSTOPPED(status)) {

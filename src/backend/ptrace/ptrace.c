@@ -105,6 +105,7 @@ static struct error *native_create(const struct backend_setup *setup,
                           .reachable = setup->reachable,
                           .reachable_ctx = setup->reachable_ctx};
     b->verdict = BUFFER_INIT(64 << 10);
+    b->came_values = BUFFER_INIT(16 << 20);
     program_init(&b->program);
     uv_timer_init(b->loop, &b->later);
     uv_signal_init(b->loop, &b->child);
@@ -222,6 +223,8 @@ static void native_destroy(struct backend *b) {
     free_points(b);
     map_free(&b->tasks);
     buffer_free(&b->verdict);
+    buffer_free(&b->came_values);
+    free(b->came);
     program_free(&b->program);
     if (b->memory >= 0)
         close(b->memory);
@@ -234,6 +237,7 @@ static void native_destroy(struct backend *b) {
     free(b->queue);
     free(b->hits);
     free(b->hit_tasks);
+    free(b->hit_names);
     free(b->uri);
     free(b->output);
     uv_close((uv_handle_t *)&b->later, on_closed);
@@ -267,6 +271,7 @@ const struct backend_ops native_ops = {
     .arm = native_arm,
     .disarm = native_disarm,
     .read = native_read,
+    .came = native_came,
     .give_up = native_give_up,
     .flush = native_flush,
     .resume = native_resume,

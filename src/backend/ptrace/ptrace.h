@@ -6,6 +6,7 @@
  *   exec.c      ... when it executes another
  *   attach.c    seizing all threads; leaving them as they were
  *   wait.c      what the kernel reports, task by task: a table of events
+ *   spin.c      how the next hit is waited for
  *   points.c    breakpoints in the text
  *   note.c      where they stand, for main
  *   slots.c     instructions executed away from their place: breakpoints never leave theirs
@@ -13,6 +14,7 @@
  *   inject.c    one step, one system call
  *   watches.c   watchpoints: the debug registers
  *   syscalls.c  system calls, at their entry and their return
+ *   ahead.c     reading what a hit will need before it is asked for
  *   stop.c      hits become a stop; resuming, halting
  *   read.c      memory and registers
  *
@@ -28,8 +30,9 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
-#define WATCHES 4 /* debug registers */
-#define BACKS 4   /* signal handlers, one in the other, that have come at breakpoints */
+#define WATCHES 4   /* debug registers */
+#define AHEAD_MAX 6 /* ranges that are read before they are asked for */
+#define BACKS 4     /* signal handlers, one in the other, that have come at breakpoints */
 
 struct point;
 
@@ -73,6 +76,20 @@ struct task {
     char call[48];   /* the name of one that a site is about */
 };
 
+/* Memory that the last hit of a point has needed. */
+struct ahead {
+    uint8_t base; /* the register that it is near, as its offset in user_regs_struct */
+    uint16_t size;
+    uint64_t offset;
+};
+
+/* What was read of a hit. */
+struct came {
+    const struct hit *hit;
+    const struct want *want;
+    value_ref value;
+};
+
 /* A breakpoint in the text. */
 struct point {
     uint64_t address;
@@ -82,7 +99,9 @@ struct point {
     uint32_t note;
     unsigned rewritten; /* how often its instruction was another one than before */
     uint8_t original;
+    uint8_t ahead_count;
     bool inserted, own;
+    struct ahead ahead[AHEAD_MAX];
 };
 
 /* Memory of the target for copied instructions. */
@@ -158,10 +177,15 @@ struct backend {
     size_t queue_count, queue_cap;
     struct hit *hits;
     struct task **hit_tasks;
+    char (*hit_names)[16]; /* of the threads: those may end while their hits are told */
     size_t hit_cap, task_cap;
     struct stop stop;
     char stop_what[128];
     struct program_thread nowhere; /* for what is global */
+    struct came *came;             /* of the current stop, or of the last one */
+    size_t came_count, came_cap, came_next;
+    struct buffer came_values;
+    bool fetched;                  /* something that was not known ahead */
     bool running, halting, frozen; /* as the session sees it; frozen: all tasks are held */
     bool detaching, restarted; /* restarted: it executes another program, which is not told yet */
     int exit_status;
@@ -206,10 +230,9 @@ struct task *native_only_task(void);    /* where there is no other, of any back 
 void native_detach(struct backend *b);
 
 /* wait.c */
-void native_pump(void); /* takes all that the kernel has to tell, for all back ends */
-struct error *native_listen(struct backend *b);
-void native_watch_for_stops(struct backend *b);
-void native_rest(struct backend *b);      /* no more looking */
+bool native_pump(
+    void); /* takes all that the kernel has to tell, for all back ends; false: nothing */
+bool native_pump_asleep(void);            /* the next thing, for which it sleeps till a signal */
 bool native_interrupt(struct task *task); /* and waits until it has stopped; false: it is gone */
 void native_continue(struct task *task);
 void native_freeze(struct backend *b); /* all threads stand, until native_thaw() */
@@ -218,6 +241,11 @@ bool native_wait_for(struct task *task); /* the same, of one that will stop by i
 void native_handle(struct task *task, int status);
 void native_release_early(struct backend *b);
 struct site *native_signal_site(const struct backend *b, int signal);
+
+/* spin.c */
+struct error *native_listen(struct backend *b);
+void native_watch_for_stops(struct backend *b);
+void native_rest(struct backend *b); /* no more looking */
 
 /* exec.c */
 bool native_executes(struct backend *b); /* false: no memory */
@@ -282,6 +310,16 @@ void native_on_syscall(struct task *task); /* it stands at one's entry or return
 /* What it stands at, if a site is about that. */
 const struct native_call *native_call_of(const struct task *task);
 
+/* ahead.c */
+/* Reads what stands behind a point's int3, and with it what the last hit there has needed. How many
+ * bytes of code. The task's registers are known. */
+size_t native_read_ahead(struct task *task, const struct point *point, uint8_t *code, size_t size);
+void native_learn(struct task *task); /* before the memory of its hit is forgotten */
+bool native_came(struct backend *b, const struct hit *hit, const struct want *want);
+bool native_take_came(struct backend *b, const struct hit *hit, const struct want *want,
+                      struct buffer *into, value_ref *out);
+void native_forget_came(struct backend *b);
+
 /* stop.c */
 void native_queue(struct task *task, enum task_stop stands, struct site *site);
 void native_deliver(struct backend *b);
@@ -295,6 +333,8 @@ bool native_registers(struct task *task);
 size_t native_read_memory(const struct backend *b, uint64_t address, void *out, size_t size);
 bool native_write_memory(const struct backend *b, uint64_t address, const void *bytes, size_t size);
 void native_fetch(struct backend *b);
+/* The target has these bytes there. */
+void native_known(struct backend *b, uint64_t address, uint8_t *bytes, size_t size);
 enum read_result native_read(struct backend *b, const struct hit *hit, const struct want *want,
                              struct buffer *into, value_ref *out);
 void native_give_up(struct backend *b);

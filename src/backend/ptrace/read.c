@@ -104,6 +104,11 @@ static void fetch_one(struct backend *b, const struct memory_range *want) {
         free(bytes);
 }
 
+void native_known(struct backend *b, uint64_t address, uint8_t *bytes, size_t size) {
+    hide_points(b, address, bytes, size);
+    memory_fill(&b->program.memory, address, bytes, size, size);
+}
+
 /* All that is wanted, in one system call; what it stops at is read on its own. */
 static void fetch_batch(struct backend *b, const struct memory_range *wants, size_t n) {
     static uint8_t bytes[64 << 10];
@@ -120,9 +125,7 @@ static void fetch_batch(struct backend *b, const struct memory_range *wants, siz
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
         if (i < count && got >= (ssize_t)(at + wants[i].size)) {
-            hide_points(b, wants[i].address, bytes + at, wants[i].size);
-            memory_fill(&b->program.memory, wants[i].address, bytes + at, wants[i].size,
-                        wants[i].size);
+            native_known(b, wants[i].address, bytes + at, wants[i].size);
         } else {
             fetch_one(b, &wants[i]);
         }
@@ -133,6 +136,7 @@ static void fetch_batch(struct backend *b, const struct memory_range *wants, siz
 void native_fetch(struct backend *b) {
     struct memory *memory = &b->program.memory;
     struct memory_range wants[BATCH];
+    b->fetched |= memory->want_count > 0;
     while (memory->want_count) {
         size_t n = memory->want_count < BATCH ? memory->want_count : BATCH;
         memcpy(wants, memory->wants + memory->want_count - n, n * sizeof *wants);
@@ -211,6 +215,8 @@ enum read_result native_read(struct backend *b, const struct hit *hit, const str
         *out = list_threads(b, into);
         return READ_DONE;
     }
+    if (native_take_came(b, hit, want, into, out))
+        return READ_DONE;
     struct task *task = task_of(b, hit, want);
     bool nowhere = !task || !task->view;
     struct program_thread *view = nowhere ? &b->nowhere : task->view;

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include <stdlib.h>
 #include <sys/ptrace.h>
-#include <sys/uio.h>
 
 #define REWRITTEN_MAX 1000 /* slots that one place may use up, as its code changes */
 
@@ -155,9 +154,8 @@ static void keep_up(struct task *task, struct point *point) {
     struct displaced fresh;
     uint8_t code[sizeof point->displaced.bytes];
     size_t size = point->displaced.length;
-    struct iovec local = {code + 1, size - 1}, remote = {(void *)(point->address + 1), size - 1};
     const char *why;
-    if (size == 1 || process_vm_readv(task->tid, &local, 1, &remote, 1, 0) != (ssize_t)size - 1 ||
+    if (native_read_ahead(task, point, code + 1, size - 1) != size - 1 ||
         !memcmp(code + 1, point->displaced.bytes + 1, size - 1))
         return;
     size = native_read_memory(b, point->address, code, sizeof code);

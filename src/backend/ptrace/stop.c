@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 #define HITS_MAX 64 /* told at once; the others wait */
-#define OFTEN_NS UINT64_C(200000)
+#define OFTEN_NS UINT64_C(2000000)
 #define FALSE_TOLD_NS UINT64_C(50000000)
 
 void native_queue(struct task *task, enum task_stop stands, struct site *site) {
@@ -24,6 +24,8 @@ void native_queue(struct task *task, enum task_stop stands, struct site *site) {
     }
     task->queued = true;
     *slot = task;
+    if (b->running && b->queue_count > 1)
+        program_forget(&b->program); /* what was read ahead was so when the first one came */
     if (!uv_is_active((uv_handle_t *)&b->spin))
         native_later(b, DUE_STOP); /* another back end's look may have found it */
 }
@@ -31,11 +33,14 @@ void native_queue(struct task *task, enum task_stop stands, struct site *site) {
 /* ---- delivering ---- */
 
 static bool make_room(struct backend *b) {
-    if (b->hits)
+    if (b->hit_names)
         return true;
+    free(b->hits);
+    free(b->hit_tasks);
     b->hits = calloc(HITS_MAX, sizeof *b->hits);
     b->hit_tasks = calloc(HITS_MAX, sizeof(struct task *));
-    return b->hits && b->hit_tasks;
+    b->hit_names = calloc(HITS_MAX, sizeof *b->hit_names);
+    return b->hits && b->hit_tasks && b->hit_names;
 }
 
 static void identify(struct backend *b, struct task *task, struct hit *hit) {
@@ -49,8 +54,10 @@ static void identify(struct backend *b, struct task *task, struct hit *hit) {
 static void fill_hit(struct backend *b, struct task *task, struct hit *hit) {
     if (!*task->name)
         native_task_name(task);
-    *hit = (struct hit){
-        .site = task->site, .thread = task->tid, .pc = task->pc, .thread_name = task->name};
+    char *name = b->hit_names[hit - b->hits];
+    memcpy(name, task->name, sizeof task->name);
+    *hit =
+        (struct hit){.site = task->site, .thread = task->tid, .pc = task->pc, .thread_name = name};
     program_locate(&b->program, hit);
     if (task->stands == STANDS_ON_SIGNAL) {
         hit->signal = task->site->signal;
@@ -74,6 +81,9 @@ static void tell(struct backend *b, enum stop_reason reason) {
     b->stop.exit_status = b->exit_status;
     b->stop.by_signal = b->by_signal;
     b->running = b->halting = false;
+    native_forget_came(b);
+    if (reason != STOP_HITS)
+        program_forget(&b->program);
     if (!b->dead)
         b->events->stopped(b->owner, &b->stop);
 }
@@ -131,6 +141,8 @@ static bool holds(struct backend *b, struct task *task, uint64_t began_ns) {
     struct site *site = task->site;
     if (!site || (site->cond && !native_condition_holds(b, task))) {
         task->queued = false;
+        if (b->queue_count == 1)
+            native_learn(task);
         native_continue(task);
     }
     if (site && !task->queued) {
@@ -147,10 +159,11 @@ static void drop_false(struct backend *b, uint64_t began_ns) {
         struct task *task = b->queue[i];
         if (i < n)
             task->site = site_now(task);
-        if (i >= n || holds(b, task, began_ns))
+        if (i >= n || holds(b, task, began_ns)) {
             b->queue[kept++] = task;
-        else
-            program_forget(&b->program);
+            continue;
+        }
+        program_forget(&b->program);
     }
     b->queue_count = kept;
 }
@@ -176,8 +189,10 @@ static bool wants_all_to_stand(const struct backend *b, size_t n) {
 
 static void take_queue(struct backend *b) {
     size_t n = batch_of(b);
-    if (wants_all_to_stand(b, n))
+    if (wants_all_to_stand(b, n)) {
         native_freeze(b);
+        program_forget(&b->program); /* they have run since */
+    }
     for (size_t i = 0; i < n; i++) {
         struct task *task = b->queue[i];
         b->hit_tasks[i] = task;
@@ -297,6 +312,8 @@ static void wait_for_loads(struct backend *b) {
 }
 
 void native_resume(struct backend *b) {
+    if (b->stop.reason == STOP_HITS && b->stop.count == 1)
+        native_learn(b->hit_tasks[0]);
     program_forget(&b->program);
     b->nowhere.framed = false;
     b->running = true;

@@ -1,8 +1,6 @@
 /* What the kernel reports, task by task.
  *
- * The tracer is the thread that runs the loop. After a resume it looks for the next stop without
- * sleeping, a hundred microseconds at most and only while hits come often; else SIGCHLD wakes the
- * loop. waitid() looks first (WNOWAIT): children of libuv's are left to it. */
+ * waitid() looks first (WNOWAIT): children of libuv's are left to it. */
 #include "backend/ptrace/ptrace.h"
 
 #include "base/log.h"
@@ -17,8 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPIN_NS UINT64_C(100000)
-#define TURN_NS UINT64_C(2000000)        /* how long the loop's other affairs may wait */
 #define PATIENCE_NS UINT64_C(5000000000) /* how long a thread may take to stop */
 #define ROUNDS_MAX 4096
 
@@ -205,8 +201,11 @@ static void on_trap(struct task *task) {
     native_step_aside(task, point);
     if (task->kind == TASK_THREAD && !again)
         native_queue(task, STANDS_ON_POINT, point->site);
-    else
+    else {
+        if (!task->backend->queue_count)
+            program_forget(&task->backend->program);
         native_continue(task);
+    }
 }
 
 struct site *native_signal_site(const struct backend *b, int signal) {
@@ -288,17 +287,17 @@ static void take(pid_t tid) {
 }
 
 /* Of a process of one thread: nothing else can have anything to tell. */
-static bool pump_one(struct task *task) {
+static bool pump_one(struct task *task, int how) {
     int status;
-    if (task->stopped || waitpid(task->tid, &status, __WALL | WNOHANG) != task->tid)
+    if (task->stopped || waitpid(task->tid, &status, __WALL | how) != task->tid)
         return false;
     native_handle(task, status);
     return true;
 }
 
-static bool pump_any(void) {
+static bool pump_any(int how) {
     siginfo_t info = {.si_pid = 0};
-    if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) || !info.si_pid)
+    if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | how | WNOWAIT | __WALL) || !info.si_pid)
         return false;
     bool ended =
         info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
@@ -308,67 +307,20 @@ static bool pump_any(void) {
     return true;
 }
 
-void native_pump(void) {
-    bool more = true;
-    for (int i = 0; i < ROUNDS_MAX && more; i++) {
-        struct task *only = native_only_task();
-        more = only ? pump_one(only) : pump_any();
-    }
+static bool pump(int how) {
+    struct task *only = native_only_task();
+    return only ? pump_one(only, how) : pump_any(how);
 }
 
-static void unblock(bool yes) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    pthread_sigmask(yes ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+bool native_pump(void) {
+    int taken = 0;
+    while (taken < ROUNDS_MAX && pump(WNOHANG))
+        taken++;
+    return taken;
 }
 
-static void on_sigchld(uv_signal_t *handle, int signal) {
-    struct backend *b = handle->data;
-    (void)signal;
-    native_pump();
-    if (b->running && b->queue_count)
-        native_deliver(b);
-}
-
-/* Hits are taken here one after the other, as long as they come often; the loop gets its turn in
- * between. */
-static void on_spin(uv_idle_t *handle) {
-    struct backend *b = handle->data;
-    uint64_t now = uv_hrtime(), turn_over = now + TURN_NS;
-    for (; b->running && !b->due && now < b->spin_until && now < turn_over; now = uv_hrtime()) {
-        native_pump();
-        if (b->queue_count)
-            native_deliver(b);
-    }
-    if (b->running && !b->due && now >= b->spin_until) {
-        native_rest(b);
-        on_sigchld(&b->child, SIGCHLD); /* what came while nobody listened */
-    }
-}
-
-/* After a resume. */
-void native_watch_for_stops(struct backend *b) {
-    b->resumed_ns = uv_hrtime();
-    if (!b->often && !b->queue_count)
-        return;
-    b->spin_until = b->resumed_ns + SPIN_NS;
-    if (uv_is_active((uv_handle_t *)&b->spin))
-        return;
-    unblock(false);
-    uv_idle_start(&b->spin, on_spin);
-}
-
-void native_rest(struct backend *b) {
-    if (uv_is_active((uv_handle_t *)&b->spin)) {
-        uv_idle_stop(&b->spin);
-        unblock(true);
-    }
-}
-
-struct error *native_listen(struct backend *b) {
-    int code = uv_signal_start(&b->child, on_sigchld, SIGCHLD);
-    return code ? error_new(ERROR_RUN, "listening for SIGCHLD: %s", uv_strerror(code)) : NULL;
+bool native_pump_asleep(void) {
+    return pump(0);
 }
 
 bool native_interrupt(struct task *task) {
