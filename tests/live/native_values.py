@@ -193,6 +193,79 @@ def test_results_as_gdb_finishes():
     check(len(theirs) == 5 and got.values("m", "r") == theirs, f"{got.values('m', 'r')}, gdb {theirs}")
 
 
+SHARED = """#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+struct box { int n; char *text; struct box *next; };
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+int counter, threads, calls;
+char shared[16];
+struct box *latest;
+__attribute__((noinline)) int look(struct box *box, int n) { __asm__ volatile(""); return box->n + n; }
+static void *run(void *own) {
+    struct box *mine[3] = {malloc(sizeof **mine), malloc(sizeof **mine), own};
+    for (int i = 0; i < calls; i++) {
+        pthread_mutex_lock(&lock);
+        struct box *box = mine[i % 3];
+        counter++;
+        box->n = counter;
+        box->text = i % 2 ? shared : malloc(16);
+        sprintf(shared, "%d", counter);
+        sprintf(box->text, "%d", counter);
+        box->next = latest ? latest : box;
+        latest = box;
+        look(box, counter);
+        pthread_mutex_unlock(&lock);
+    }
+    return own;
+}
+static void *run_freely(void *own) {
+    struct box *box = own;
+    for (int i = 0; i < calls; i++) {
+        box->n = __atomic_add_fetch(&counter, 1, __ATOMIC_SEQ_CST);
+        look(box, box->n);
+    }
+    return own;
+}
+int main(int argc, char **argv) {
+    threads = atoi(argv[1]), calls = atoi(argv[2]);
+    pthread_t list[64];
+    for (int i = 0; i < threads; i++)
+        pthread_create(&list[i], NULL, argc > 3 ? run_freely : run, calloc(1, sizeof(struct box)));
+    for (int i = 0; i < threads; i++)
+        pthread_join(list[i], NULL);
+    return 0;
+}
+"""
+
+
+def test_what_is_read_ahead_is_of_this_hit():
+    """The same places change from hit to hit, and the places themselves do."""
+    source = write(SHARED, "shared.c")
+    program = source[:-2]
+    subprocess.run(["gcc", "-g", "-O1", "-o", program, source, "-lpthread"], check=True, timeout=60)
+    texts = "n: n, own: box->n, text: box->text, global: counter, shared: shared, latest: latest->n"
+    probe = f"{{at: look, capture: {{{texts}, next: latest->next->n}}}}"
+    for threads, calls in (1, 400), (8, 60):
+        whole = f"  a: {probe}\n  b: {{at: look, stop: process, capture: {{{texts}}}}}\n" if threads > 1 else f"  a: {probe}\n"
+        for probes in whole, f"  a: {{at: look, when: counter % 2 == 1, capture: {{{texts}}}}}\n":
+            got = run(probes, Launched(program, str(threads), str(calls)))
+            hits, each = got.hits(), len(probes.splitlines()) * threads * calls
+            check(len(hits) == (each // 2 if "when" in probes else each), f"{len(hits)} hits of {each}")
+            for hit in hits:
+                value = hit["values"]
+                n = value["n"]
+                check(value["own"] == value["global"] == value["latest"] == n, f"{value}")
+                check(value["text"] == value["shared"] == str(n), f"{value}")
+                check(value.get("next", n) in (n, n - 1), f"{value}")
+    for condition in "", "when: n >= 0 && counter > 0, ":
+        got = run(f"  a: {{at: look, {condition}capture: {{n: n, own: box->n, global: counter}}}}\n", Launched(program, "16", "150", "freely"))
+        check(len(got.hits()) == 16 * 150, f"{len(got.hits())} hits")
+        late = [value for value in (hit["values"] for hit in got.hits()) if value["global"] < value["n"] or value["own"] != value["n"]]
+        check(not late, f"what was so before the hit: {late[:3]}")
+
+
 KNOWN = {}
 
 if __name__ == "__main__":
