@@ -38,7 +38,9 @@ char *buffer_reserve(struct buffer *buffer, size_t n) {
 }
 
 void buffer_add(struct buffer *buffer, const void *bytes, size_t n) {
-    char *room = buffer_reserve(buffer, n);
+    bool fits = buffer->cap && n < buffer->cap - buffer->len && !buffer->failed &&
+                n <= buffer->max - buffer->len;
+    char *room = fits ? buffer->data + buffer->len : buffer_reserve(buffer, n);
     if (!room)
         return;
     if (n)

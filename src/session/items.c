@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TRIES_EXTRA 8 /* restarts of one stage: the depth of its deepest load, and these */
+#define SPARE_MAX (64u << 10) /* bytes that a buffer may have that is kept for the next hit */
+#define TRIES_EXTRA 8         /* restarts of one stage: the depth of its deepest load, and these */
 
 uint64_t item_seen_ns(const struct session *s, const struct item *item) {
     return item->hit->seen_ns ? item->hit->seen_ns : s->stop->seen_ns;
@@ -424,7 +425,10 @@ static void add_item(struct session *s, struct probe_state *p, struct spot *spot
     if (!item)
         return;
     *item = (struct item){.probe = p, .spot = spot, .role = role, .hit = hit};
-    item->event = BUFFER_INIT(EVENT_MAX);
+    item->event = s->spare;
+    s->spare = BUFFER_INIT(EVENT_MAX);
+    item->event.max = EVENT_MAX;
+    buffer_clear(&item->event);
 }
 
 static void collect_panic(struct session *s, const struct stop *stop) {
@@ -461,7 +465,13 @@ void items_lost(struct session *s) {
 }
 
 void items_clear(struct session *s) {
-    for (size_t i = 0; i < s->item_count; i++)
-        buffer_free(&s->items[i].event);
+    for (size_t i = 0; i < s->item_count; i++) {
+        struct buffer *event = &s->items[i].event;
+        if (s->spare.data || event->cap > SPARE_MAX) {
+            buffer_free(event);
+            continue;
+        }
+        s->spare = *event; /* the next hit's */
+    }
     s->item_count = 0;
 }

@@ -9,6 +9,24 @@ static const char *const always[] = {
     "password",   "passwd",    "passphrase", "secret", "token", "authorization", "cookie", "apikey",
     "privatekey", "accesskey", "credential", "bearer", NULL};
 
+static bool begins_with(const char *name, const char *word) {
+    while (*word && *name == *word)
+        name++, word++;
+    return !*word;
+}
+
+/* Most letters of most names begin none of them. */
+static bool holds_a_word(const char *name) {
+    static bool begins[256];
+    for (size_t i = 0; always[i]; i++)
+        begins[(unsigned char)*always[i]] = true;
+    for (; *name; name++)
+        for (size_t i = 0; begins[(unsigned char)*name] && always[i]; i++)
+            if (begins_with(name, always[i]))
+                return true;
+    return false;
+}
+
 /* Lower case, without _ and -; at most 255 characters of it. */
 static void plain(char out[static 256], const char *text, size_t n) {
     size_t at = 0;
@@ -21,9 +39,8 @@ static void plain(char out[static 256], const char *text, size_t n) {
 static bool is_secret_name(const struct recipe *recipe, const char *text, size_t n) {
     char name[256], word[256];
     plain(name, text, n);
-    for (size_t i = 0; always[i]; i++)
-        if (strstr(name, always[i]))
-            return true;
+    if (holds_a_word(name))
+        return true;
     for (size_t i = 0; i < recipe->redact_count; i++) {
         plain(word, recipe->redact[i], strlen(recipe->redact[i]));
         if (*word && strstr(name, word))

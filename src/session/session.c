@@ -454,6 +454,7 @@ void session_free(struct session *s) {
     probes_free(s);
     buffer_free(&s->scratch);
     buffer_free(&s->note);
+    buffer_free(&s->spare);
     error_free(s->failure);
     free(s->end_reason);
     free(s->run);

@@ -180,6 +180,7 @@ struct session {
     char *end_reason;
     enum session_outcome outcome;
     struct error *failure;
+    struct buffer spare;         /* of a hit that was told, for the next one */
     struct buffer scratch, note; /* for expressions; for events that are not hits */
     bool over, freed;
 };

@@ -29,9 +29,14 @@ def free_port():
 
 
 def floor(count):
+    """As the back end does: waiting by what is faster just now."""
+    return min(floor_one(count, way) for way in ("looking", "sleeping"))
+
+
+def floor_one(count, way):
     code = subprocess.run(["objdump", "-d", HOT], capture_output=True, text=True, check=True).stdout
     first = re.search(r"<work>:\n\s*([0-9a-f]+):\t((?:[0-9a-f]{2} )+)", code)
-    out = subprocess.run([HOT + "-floor", HOT, str(count), "0x" + first[1], str(len(first[2].split()))],
+    out = subprocess.run([HOT + "-floor", HOT, str(count), "0x" + first[1], str(len(first[2].split())), way],
                          capture_output=True, text=True, timeout=120, check=True).stdout.split("\n")
     cost, hits = out[-2].split()
     assert int(hits) == count, hits

@@ -1,12 +1,14 @@
 /* The least that a ptrace stop costs: one int3, its registers, one string, and on. The instruction
  * under it is executed from a copy that jumps back, as the native back end does it.
  *
- * usage: ptrace_floor PROGRAM ARGUMENT OFFSET LENGTH: an int3 at OFFSET from where PROGRAM is
- * mapped, on an instruction of LENGTH bytes that may be executed anywhere. Prints microseconds a
+ * usage: ptrace_floor PROGRAM ARGUMENT OFFSET LENGTH WAY: an int3 at OFFSET from where PROGRAM is
+ * mapped, on an instruction of LENGTH bytes that may be executed anywhere. It waits
+ * "looking" (without sleeping, for a hundred microseconds) or "sleeping". Prints microseconds a
  * hit, and hits. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,10 +29,10 @@ static uint64_t now(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static int wait_spinning(pid_t pid, int *status) {
+static int wait_for(pid_t pid, bool looking, int *status) {
     uint64_t until = now() + SPIN_NS;
-    pid_t got;
-    while ((got = waitpid(pid, status, __WALL | WNOHANG)) == 0 && now() < until)
+    pid_t got = 0;
+    while (looking && (got = waitpid(pid, status, __WALL | WNOHANG)) == 0 && now() < until)
         ;
     return got ? got : waitpid(pid, status, __WALL);
 }
@@ -66,8 +68,9 @@ static uint64_t make_slot(int memory, uint64_t slot, uint64_t at, size_t length)
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5)
+    if (argc != 6)
         return 1;
+    bool looking = !strcmp(argv[5], "looking");
     int status;
     pid_t pid = fork();
     if (!pid) {
@@ -86,7 +89,7 @@ int main(int argc, char **argv) {
     if (!slot || pwrite(memory, "\xcc", 1, (off_t)at) != 1)
         return 1;
     ptrace(PTRACE_CONT, pid, NULL, 0);
-    while (wait_spinning(pid, &status) == pid && WIFSTOPPED(status)) {
+    while (wait_for(pid, looking, &status) == pid && WIFSTOPPED(status)) {
         struct user_regs_struct registers;
         uint64_t pointer = 0;
         first = first ? first : now();

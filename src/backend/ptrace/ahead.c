@@ -68,7 +68,10 @@ void native_learn(struct task *task) {
     struct backend *b = task->backend;
     const struct memory *memory = &b->program.memory;
     struct point *point = task->stands == STANDS_ON_POINT ? native_point_at(b, task->pc) : NULL;
-    if (!b->fetched || !point)
+    bool differs = b->fetched;
+    for (size_t i = 0; i < memory->count; i++)
+        differs |= !memory->blocks[i].used;
+    if (!differs || !point)
         return;
     point->ahead_count = 0;
     for (size_t i = 0; i < memory->count && point->ahead_count < AHEAD_MAX; i++) {

@@ -14,7 +14,8 @@
 #define SPIN_NS UINT64_C(50000)     /* of one wait, before it sleeps all the same */
 #define LINGER_NS UINT64_C(2000000) /* without a hit: they do not come often any more */
 #define TURN_NS UINT64_C(2000000)   /* how long the loop's other affairs may wait */
-#define TRY_EVERY 32                /* turns: then the way that was slower has one */
+#define TRY_EVERY 64                /* turns: of so many, the way that was slower has some */
+#define TRY 6
 
 enum way { LOOKING, SLEEPING, WAYS };
 
@@ -52,12 +53,12 @@ static enum way choose_way(void) {
                                                                                         : LOOKING;
     if (!seen[SLEEPING].ns || !seen[LOOKING].ns)
         return seen[LOOKING].ns ? SLEEPING : LOOKING;
-    return turns++ % TRY_EVERY ? better : !better;
+    return turns++ % TRY_EVERY < TRY ? !better : better;
 }
 
 static void remember(enum way way, unsigned hits, uint64_t ns) {
-    seen[way].hits = seen[way].hits * 0.75 + hits;
-    seen[way].ns = seen[way].ns * 0.75 + (double)ns;
+    seen[way].hits = seen[way].hits * 0.85 + hits;
+    seen[way].ns = seen[way].ns * 0.85 + (double)ns;
 }
 
 static void on_spin(uv_idle_t *handle) {
@@ -67,8 +68,9 @@ static void on_spin(uv_idle_t *handle) {
     unsigned hits = 0;
     for (; b->running && !b->due && now < b->spin_until && now - began < TURN_NS;
          now = uv_hrtime()) {
-        bool some = native_pump();
-        if (!some && (way == SLEEPING || now - b->resumed_ns > SPIN_NS))
+        bool some = way == SLEEPING && !b->queue_count && native_pump_asleep();
+        some |= native_pump();
+        if (!some && way == LOOKING && now - b->resumed_ns > SPIN_NS)
             some = native_pump_asleep();
         if (!b->queue_count && some)
             break; /* another back end's, perhaps */
