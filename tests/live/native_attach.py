@@ -95,6 +95,33 @@ def test_attachments_while_threads_come_and_go():
     storm("churn", 8)
 
 
+def no_gaps(hits, turn):
+    """Each thread counts its calls: between its first hit and its last one of an attachment none is missing."""
+    last = {}
+    for hit in hits:
+        thread, n = hit["thread"]["id"], hit["values"]["n"]
+        check(n == (last.get(thread, n - 1) + 1) % 65536, f"turn {turn}: thread {thread} hit {n} after {last.get(thread)}")
+        last[thread] = n
+
+
+def test_a_thousand_attachments():
+    """In the short form fifty. The program counts itself, and sums what it computes."""
+    turns, begin = 1000 if SOAK else 50, time.monotonic()
+    program = Process(build("storm"), "plain", str(1000 * turns), "4")
+    until(lambda: len(tasks_of(program.pid)) > 4, 5, "it never began")
+    for turn in range(turns):
+        got = run("  w: {at: work, capture: [n]}\n", Attached(program.pid), limits=up_to(40))
+        check(len(got.hits()) == 40 and got.account()["w"]["lost"] == 0, f"turn {turn}: {got.brief()}")
+        no_gaps(got.hits(), turn)
+        free(program.pid)
+        check(time.monotonic() - begin < 20 + turns, f"{turn} attachments took {time.monotonic() - begin:.0f} s")
+    took = time.monotonic() - begin
+    os.kill(program.pid, signal.SIGTERM)
+    told = program.told()
+    check(told["wrong"] == 0 and told["calls"] >= 40 * turns and program.wait() == 0, f"{told}")
+    print(f"  {turns} attachments: {took:.1f} s")
+
+
 # ---- killed ----
 
 def at_random(process):
