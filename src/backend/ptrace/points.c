@@ -55,17 +55,30 @@ static struct error *refusal(const struct backend *b, uint64_t address, const ch
                      why);
 }
 
+static struct error *check_place(struct backend *b, const struct site *site, uint64_t address,
+                                 size_t size) {
+    b->found_nothing = !size;
+    if (!size)
+        return refusal(b, address, "there is no memory");
+    if (!native_is_code(b, address))
+        return refusal(b, address, "this is data: nothing there is executed");
+    if (!is_boundary(b, site, address))
+        return refusal(b, address, "this is the middle of an instruction");
+    return NULL;
+}
+
+struct error *native_check_place(struct backend *b, const struct site *site, uint64_t address) {
+    uint8_t byte;
+    return check_place(b, site, address, read_code(b, address, &byte, 1));
+}
+
 static struct error *prepare(struct backend *b, struct point *point, const struct site *site) {
     uint8_t code[16];
     const char *why;
     size_t n = read_code(b, point->address, code, sizeof code);
-    b->found_nothing = !n;
-    if (!n)
-        return refusal(b, point->address, "there is no memory");
-    if (!native_is_code(b, point->address))
-        return refusal(b, point->address, "this is data: nothing there is executed");
-    if (!is_boundary(b, site, point->address))
-        return refusal(b, point->address, "this is the middle of an instruction");
+    struct error *error = check_place(b, site, point->address, n);
+    if (error)
+        return error;
     if (!displaced_decode(code, n, point->address, &point->displaced, &why))
         return refusal(b, point->address, why);
     if (point->slot && !native_has_slot(b, point))
@@ -200,7 +213,15 @@ void native_sweep(struct backend *b) {
 
 /* ---- sites ---- */
 
+static bool is_for_hardware(const struct site *site) {
+    return site->where && site->where->hw;
+}
+
 static void disarm_code(struct backend *b, struct site *site) {
+    if (is_for_hardware(site)) {
+        native_disarm_watch(b, site);
+        return;
+    }
     for (size_t i = 0; i < site->address_count; i++) {
         struct point *point = native_point_at(b, site->addresses[i]);
         if (!point || point->site != site)
@@ -239,6 +260,10 @@ static bool insert_or_wait(struct backend *b, struct site *site, uint64_t addres
 static void arm_code(struct backend *b, struct site *site) {
     if (wants_stack(site))
         program_warm(&b->program);
+    if (is_for_hardware(site)) {
+        native_arm_hardware(b, site);
+        return;
+    }
     for (size_t i = 0; i < site->address_count; i++) {
         if (insert_or_wait(b, site, site->addresses[i]))
             continue;

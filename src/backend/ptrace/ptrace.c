@@ -256,6 +256,7 @@ static const struct backend_caps native_caps = {
     .registers = true,
     .abi = true,
     .conditions = true,
+    .hardware = true,
     .modules = true,
     .detaches = true,
     .measures = true,

@@ -12,7 +12,7 @@
  *   slots.c     instructions executed away from their place: breakpoints never leave theirs
  *   areas.c     where there is room for such copies
  *   inject.c    one step, one system call
- *   watches.c   watchpoints: the debug registers
+ *   watches.c   watchpoints, and breakpoints of the hardware: the debug registers
  *   syscalls.c  system calls, at their entry and their return
  *   ahead.c     reading what a hit will need before it is asked for
  *   stop.c      hits become a stop; resuming, halting
@@ -114,6 +114,7 @@ struct watch {
     struct site *site; /* NULL: this debug register is free */
     uint64_t address;
     unsigned size;
+    bool executes; /* a breakpoint of the hardware: nothing is written into the text */
     struct operand operand;
 };
 
@@ -261,6 +262,8 @@ bool native_point_insert(struct backend *b, uint64_t address, struct site *site,
 /* One of our own, at whose hits nobody is told. Failing costs what it was for. */
 void native_point_insert_own(struct backend *b, uint64_t address);
 void native_point_remove(struct backend *b, struct point *point);
+/* Is there an instruction at the address? The error says why not. */
+struct error *native_check_place(struct backend *b, const struct site *site, uint64_t address);
 /* Takes out the breakpoints of a tracer that is dead: an int3 where the file has none. */
 void native_sweep(struct backend *b);
 /* In a repair: was it one of a dead tracer that has stopped a thread there? */
@@ -294,6 +297,7 @@ bool native_is_back(struct task *task, const struct point *point);
 /* watches.c */
 void native_arm_watch(struct backend *b, struct site *site);
 void native_disarm_watch(struct backend *b, struct site *site);
+void native_arm_hardware(struct backend *b, struct site *site); /* at its places in the code */
 void native_watch_task(
     struct task *task); /* a stopped one: its debug registers as they should be */
 void native_unwatch_task(struct task *task);

@@ -169,6 +169,11 @@ static bool was_removed(struct task *task) {
     return true;
 }
 
+static bool is_by_hardware(const struct task *task) {
+    siginfo_t info = {0};
+    return !ptrace(PTRACE_GETSIGINFO, task->tid, NULL, &info) && info.si_code == TRAP_HWBKPT;
+}
+
 static void on_other_trap(struct task *task) {
     siginfo_t info = {0};
     ptrace(PTRACE_GETSIGINFO, task->tid, NULL, &info);
@@ -192,7 +197,8 @@ static void on_trap(struct task *task) {
         return;
     }
     struct point *point = native_point_at(task->backend, task->registers.rip - 1);
-    if (!point || !point->inserted) {
+    bool both = native_watch_site(task->backend, task->registers.rip); /* `hw`, behind an int3 */
+    if (!point || !point->inserted || (both && is_by_hardware(task))) {
         on_other_trap(task);
         return;
     }

@@ -1,4 +1,6 @@
-/* Watchpoints: the four debug registers of each thread (Intel's manual, volume 3, chapter 17.2).
+/* Watchpoints, and breakpoints that leave the text alone (`hw`): the four debug registers of each
+ * thread (Intel's manual, volume 3, chapter 17.2). At a breakpoint a thread stands before its
+ * instruction; the kernel sets the resume flag, so that it does not stop there again.
  * They outlive their tracer, so they are cleared on every thread before we go. */
 #include "backend/ptrace/ptrace.h"
 
@@ -11,7 +13,8 @@
 
 #define REGISTER(n) offsetof(struct user, u_debugreg[n])
 
-/* Enabled locally; 1: writes, 3: reads and writes; the length as 0, 1, 3, 2 for 1, 2, 4, 8. */
+/* Enabled locally; 0: execution, 1: writes, 3: reads and writes; the length as 0, 1, 3, 2 for 1, 2,
+ * 4, 8. */
 static uint64_t control(const struct backend *b) {
     static const uint8_t lengths[9] = {[1] = 0, [2] = 1, [4] = 3, [8] = 2};
     uint64_t out = 0;
@@ -19,7 +22,7 @@ static uint64_t control(const struct backend *b) {
         const struct watch *watch = &b->watches[i];
         if (!watch->site)
             continue;
-        uint64_t how = watch->site->access == WATCH_WRITE ? 1 : 3;
+        uint64_t how = watch->executes ? 0 : watch->site->access == WATCH_WRITE ? 1 : 3;
         out |= UINT64_C(1) << (2 * i) | (how | (uint64_t)lengths[watch->size] << 2) << (16 + 4 * i);
     }
     return out;
@@ -132,14 +135,25 @@ static struct error *check_size(const char *expr, const struct watch *watch) {
                      expr, n, watch->address);
 }
 
-void native_arm_watch(struct backend *b, struct site *site) {
-    struct watch *watch = NULL;
-    for (unsigned i = 0; i < WATCHES && !watch; i++)
+static struct watch *free_watch(struct backend *b) {
+    for (unsigned i = 0; i < WATCHES; i++)
         if (!b->watches[i].site)
-            watch = &b->watches[i];
+            return &b->watches[i];
+    return NULL;
+}
+
+static struct error *none_left(const char *what) {
+    return error_new(
+        ERROR_RUN,
+        "%s: all four debug registers of the processor are used (each watchpoint takes "
+        "one, and each place of a probe with \"hw: true\")",
+        what);
+}
+
+void native_arm_watch(struct backend *b, struct site *site) {
+    struct watch *watch = free_watch(b);
     if (!watch)
-        site->error = error_new(ERROR_RUN, "%s: all four debug registers of the processor are used",
-                                site->watch);
+        site->error = none_left(site->watch);
     else if (site->access == WATCH_READ)
         site->error = error_new(ERROR_RECIPE, "%s: x86 cannot tell reads alone: say \"access: rw\"",
                                 site->watch);
@@ -154,7 +168,31 @@ void native_arm_watch(struct backend *b, struct site *site) {
     if (site->error)
         return;
     watch->site = site;
+    watch->executes = false;
     set_everywhere(b);
+}
+
+static bool take_register(struct backend *b, struct site *site, uint64_t address) {
+    struct watch *watch = free_watch(b);
+    char place[32];
+    snprintf(place, sizeof place, "0x%" PRIx64, address);
+    site->error = watch ? native_check_place(b, site, address) : none_left(place);
+    if (site->error)
+        return false;
+    watch->site = site;
+    watch->address = address;
+    watch->size = 1;
+    watch->executes = true;
+    return true;
+}
+
+void native_arm_hardware(struct backend *b, struct site *site) {
+    for (size_t i = 0; i < site->address_count && site->armed; i++)
+        site->armed = take_register(b, site, site->addresses[i]);
+    if (site->armed)
+        set_everywhere(b);
+    else
+        native_disarm_watch(b, site); /* not half of it */
 }
 
 void native_disarm_watch(struct backend *b, struct site *site) {
@@ -166,7 +204,7 @@ void native_disarm_watch(struct backend *b, struct site *site) {
 
 const struct watch *native_watch_of(const struct backend *b, const char *expr) {
     for (unsigned i = 0; i < WATCHES; i++)
-        if (b->watches[i].site && b->watches[i].site->watch == expr)
+        if (b->watches[i].site && !b->watches[i].executes && b->watches[i].site->watch == expr)
             return &b->watches[i];
     return NULL;
 }
