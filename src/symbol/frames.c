@@ -10,6 +10,7 @@
 #define UNDEFINED 1034 /* what libdwarf is told to say for 'undefined', */
 #define SAME 1035      /* 'same value' */
 #define FRAMES_MAX_FDES 2000000
+#define RESET_LINK 0xffffffff /* the link register after a reset: ARMv7-M, B1.5.5 */
 
 enum rule_kind {
     RULE_SAME,
@@ -338,6 +339,8 @@ static void begin_caller(const struct frame *frame, struct frame *caller) {
 
 static enum unwind_result settle(struct frame *caller, uint64_t pc, bool interrupted) {
     const struct arch *arch = caller->registers.arch;
+    if (arch->machine == EM_ARM && pc == RESET_LINK)
+        return UNWIND_END;
     if (arch->machine == EM_ARM)
         pc &= ~UINT64_C(1); /* the bit that says Thumb is no part of the address */
     registers_set(&caller->registers, (unsigned)arch->pc, pc);
