@@ -1,7 +1,7 @@
 # bash completion for pickglass
 _pickglass() {
   local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" command="${COMP_WORDS[1]}"
-  local common="--help --quiet --resume --insecure --end-kills-target --kill-launched --connect-timeout --timeout --pid --binary"
+  local common="--help --quiet --verbose --resume --insecure --end-kills-target --kill-launched --connect-timeout --timeout --pid --binary"
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "run trace check list schema --help --version" -- "$word"))
     return

@@ -21,7 +21,8 @@ struct options {
     const char *sinks[16];
     int sink_count;
     const char *binary, *targets_file, *target_output, *when, *hits, *duration, *stack;
-    int resume, end_kills_target, insecure, kill_launched, require_hits, quiet, print_recipe;
+    int resume, end_kills_target, insecure, kill_launched, require_hits, quiet, verbose,
+        print_recipe;
     int skip_unsupported;
     int connect_ms, timeout_ms;
     char **words; /* what is no option, in its order */
@@ -46,5 +47,6 @@ pick_error *add_target(pick_run *run, const char *word);              /* URI or 
 pick_error *add_native(pick_run *run, const struct options *options); /* --pid, -- PROGRAM */
 void apply_options(pick_run *run, const struct options *options);
 pick_error *add_sinks(pick_run *run, const struct options *options);
-void watch_errors(pick_run *run,
-                  const struct options *options); /* to stderr, where no sink shows them */
+/* Errors to stderr, where no sink shows them to people; with -v what the wire took, too. `options`
+ * stay until the run is freed. */
+void watch_events(pick_run *run, const struct options *options);

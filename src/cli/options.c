@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ static const struct {
     {{"param", required_argument, NULL, 'p'}, 'p'},
     {{"output", required_argument, NULL, 'o'}, 'o'},
     {{"quiet", no_argument, NULL, 'q'}, 'q'},
+    {{"verbose", no_argument, NULL, 'v'}, 'q'},
     {{"binary", required_argument, NULL, O_BINARY}, 'b'},
     {{"targets", required_argument, NULL, O_TARGETS}, 't'},
     {{"target-stdout", required_argument, NULL, O_TARGET_STDOUT}, 'c'},
@@ -124,6 +126,7 @@ static bool take(const struct command *command, int option, struct options *o, i
         o->sinks[o->sink_count++] = optarg;
         return true;
     case 'q': o->quiet = 1; return true;
+    case 'v': o->verbose = 1; return true;
     case O_BINARY: o->binary = optarg; return true;
     case O_PID: o->pid = optarg; return true;
     case O_RECORD: return not_yet(command, "--record", code);
@@ -280,9 +283,31 @@ pick_error *add_sinks(pick_run *run, const struct options *o) {
     return error;
 }
 
+static int64_t number_at(const pick_event *event, const char *path) {
+    int64_t n = 0;
+    pick_value_int(pick_event_value(event, path), &n);
+    return n;
+}
+
+/* What was said on the wire, at the end of a target that has one. */
+static void tell_wire(const pick_event *event) {
+    const char *target = pick_event_target(event);
+    int64_t requests = number_at(event, "wire.requests"),
+            stops = number_at(event, "wire.hit_stops");
+    if (!requests || !target || strcmp(pick_event_type(event), "end"))
+        return;
+    fprintf(
+        stderr,
+        "pickglass: %s: wire: %" PRId64 " requests in %" PRId64 " writes, %" PRId64 " round trips",
+        target, requests, number_at(event, "wire.writes"), number_at(event, "wire.round_trips"));
+    if (stops)
+        fprintf(stderr, "; at %" PRId64 " hits %.2f a hit, and the resume", stops,
+                (double)number_at(event, "wire.hit_round_trips") / (double)stops);
+    fputc('\n', stderr);
+}
+
 /* What went wrong is told on stderr, too, unless text for people goes to the terminal anyway. */
-static void tell_errors(void *ctx, const pick_event *event) {
-    (void)ctx;
+static void tell_errors(const pick_event *event) {
     const char *text, *type = pick_event_type(event), *target = pick_event_target(event);
     size_t len;
     const char *key = !strcmp(type, "error") ? "message" : !strcmp(type, "end") ? "error" : NULL;
@@ -292,11 +317,23 @@ static void tell_errors(void *ctx, const pick_event *event) {
             text);
 }
 
-void watch_errors(pick_run *run, const struct options *o) {
+static bool shows_text(const struct options *o) {
     bool text = isatty(STDOUT_FILENO) && !o->sink_count;
     for (int i = 0; i < o->sink_count; i++)
         text |=
             (!strcmp(o->sinks[i], "-") && isatty(STDOUT_FILENO)) || !strcmp(o->sinks[i], "text:-");
-    if (!text)
-        pick_run_on_event(run, tell_errors, NULL);
+    return text;
+}
+
+static void tell(void *ctx, const pick_event *event) {
+    const struct options *o = ctx;
+    if (!shows_text(o))
+        tell_errors(event);
+    if (o->verbose)
+        tell_wire(event);
+}
+
+void watch_events(pick_run *run, const struct options *o) {
+    if (o->verbose || !shows_text(o))
+        pick_run_on_event(run, tell, (void *)o);
 }

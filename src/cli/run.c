@@ -32,6 +32,7 @@ static const char help[] =
     "      --binary FILE        the program's file, where a stub does not tell it\n"
     "      --targets FILE       more targets: one URI or NAME=URI a line, or a YAML list\n"
     "  -q, --quiet              no live status line\n"
+    "  -v, --verbose            what each target took on the wire: requests, round trips\n"
     "      --require-hits       exit with 6 if nothing was hit\n"
     "      --resume             go on with a target that somebody else has stopped\n"
     "      --end-kills-target   use a server that kills its target when we leave\n"
@@ -69,7 +70,7 @@ static pick_error *set_up(pick_run *run, const struct options *o) {
     if (!error && o->targets_file)
         error = pick_run_targets_file(run, o->targets_file);
     apply_options(run, o);
-    watch_errors(run, o);
+    watch_events(run, o);
     return error ? error : add_sinks(run, o);
 }
 

@@ -21,7 +21,7 @@ static const char help[] =
     "      --for DURATION       end after this time (60s)\n"
     "      --stack N            N frames of the stack\n"
     "      --print-recipe       show the recipe and do nothing\n"
-    "  -o, --output SINK, -q    as for `pickglass run`, and so are --resume, --insecure,\n"
+    "  -o, --output SINK, -q, -v  as for `pickglass run`, and so are --resume, --insecure,\n"
     "                           --end-kills-target, --kill-launched, --connect-timeout\n"
     "\n"
     "  pickglass trace dlv://127.0.0.1:4040 main.lookup key --hits 10\n"
@@ -93,7 +93,7 @@ static pick_error *set_up(pick_run *run, const struct options *o, const char *re
     if (!error)
         error = first_word(o) ? add_target(run, o->words[0]) : add_native(run, o);
     apply_options(run, o);
-    watch_errors(run, o);
+    watch_events(run, o);
     return error ? error : add_sinks(run, o);
 }
 

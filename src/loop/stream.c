@@ -12,6 +12,8 @@
 #define WAITING_MAX (16u << 20) /* bytes that the kernel has not taken yet */
 #define READ_SIZE (64u << 10)
 #define FLUSH_MS 2000   /* how long a closed stream may take to send its last bytes */
+#define SILENT_S 30     /* until a silent peer is asked whether it is there */
+#define DEAD_MS 50000   /* until it is given up: SILENT_S, and four questions */
 #define STDERR_MAX 2000 /* last bytes of a command's stderr, for the error message */
 
 struct stream {
@@ -139,11 +141,14 @@ static void opened(struct stream *s) {
 
 static void connect_next(struct stream *s);
 
-/* A link that is dead while nobody speaks is noticed within a minute. */
+/* A link that is dead is noticed within a minute: while nobody speaks, and where what was said last
+ * (a resume, whose answer may take for ever) has never arrived. */
 static void keep_alive(struct stream *s) {
-    static const struct { int option, value; } options[] = {{TCP_KEEPINTVL, 5}, {TCP_KEEPCNT, 4}};
+    static const struct {
+        int option, value;
+    } options[] = {{TCP_KEEPINTVL, 5}, {TCP_KEEPCNT, 4}, {TCP_USER_TIMEOUT, DEAD_MS}};
     int fd;
-    if (s->kind != STREAM_TCP || uv_tcp_keepalive(&s->in.tcp, 1, 30) ||
+    if (s->kind != STREAM_TCP || uv_tcp_keepalive(&s->in.tcp, 1, SILENT_S) ||
         uv_fileno(&s->in.handle, &fd))
         return;
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)

@@ -265,6 +265,36 @@ def test_trace():
     check(stub.told()["work"] == 50, "it did not run on")
 
 
+def test_what_the_wire_took():
+    stub = gdbserver(build("counts"))
+    got = run("  w: {at: work, capture: [n], max_hits: 20}\n", stub, "-v")
+    [wire] = [e["wire"] for e in got.of("end") if "wire" in e]
+    told = re.search(r"target-1: wire: (\d+) requests in (\d+) writes, (\d+) round trips; at (\d+) hits ([0-9.]+) a hit", got.err)
+    check(told, got.err)
+    check([int(told[i]) for i in range(1, 5)] == [wire[key] for key in ("requests", "writes", "round_trips", "hit_stops")], f"{told[0]} {wire}")
+    check(abs(float(told[5]) - wire["hit_round_trips"] / wire["hit_stops"]) < 0.006, f"{told[0]} {wire}")
+    check("wire:" not in run("  w: {at: work, max_hits: 2}\n", gdbserver(build("counts"))).err, "without -v")
+
+
+def sockets_to(port):
+    """(timer, seconds until it ends) of each connection to this port, as the kernel tells them."""
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table][1:]
+    return [(row[5].split(":")[0], int(row[5].split(":")[1], 16) / 100) for row in rows if row[2].endswith(f":{port:04X}") and row[3] == "01"]
+
+
+def test_a_silent_link_is_looked_after():
+    """While the target runs nobody says anything: the kernel asks now and then whether the peer is there still."""
+    busy = Busy(nap=2000, light=True)
+    stub = gdbserver(attach=busy.pid)
+    process = start("  o: {at: tick, max_hits: 1}\n  never: {at: never_called}\n", stub)
+    timer, left = until(lambda: next((row for row in sockets_to(stub.port) if row[0] == "02"), None), 5, "no keep-alive")
+    check(left <= 30, f"it is asked after {left} s")
+    process.send_signal(signal.SIGINT)
+    finish(process)
+    busy.untouched()
+
+
 # ---- 2. exactness ----
 
 def test_threads_at_one_breakpoint():
