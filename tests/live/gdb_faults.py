@@ -209,6 +209,47 @@ def test_faults_with_acknowledgements():
     together({f"{what} at {request}": (acked_fault, request, what, nth) for request, what, nth in rows})
 
 
+def other_stub(name):
+    """What one of the others serves the same program with; each serves one client."""
+    program = build("counts", machine="aarch64") if name == "aarch64" else build("counts")
+    stub = {"lldb-server": lldb_server, "vgdb": valgrind, "aarch64": lambda *words: qemu("aarch64", *words)}[name](program, "40")
+    stub.port = int(stub.uri.rsplit(":", 1)[1])
+    until_listens(stub.port)
+    return stub
+
+
+def other_fault(name, request, what, nth):
+    stub = other_stub(name)
+    proxy = Proxy(stub.port, [Fault(request, what, nth)])
+    proxy.binary = stub.binary
+    try:
+        got = run("  w: {at: work, capture: [n, g_sum]}\n  s: {at: second}\n", proxy, *HURRY, code=None, timeout=40)
+        check(got.seconds < 30, f"{got.brief()} {got.seconds:.1f} s")
+        one_error(got, (0, 3) if request != "Z" else (0, 2, 3))
+        if os.environ.get("FAULT"):
+            print(got.brief(), stub.said(), alive(stub.pid), proxy.log[-25:])
+        if what in HARMLESS:
+            check(got.code == 0 and len(got.hits("w")) == 40, f"nothing was wrong: {got.brief()}")
+        # Where the connection has not ended, what stands in the code was taken out, and the program runs on. A stub that
+        # says that its program is dead is believed.
+        told_dead = what in "WX" and request in ("c", "vCont;c", "vCont;s", "?")
+        if got.code == 0 and not told_dead or (request in ("m", "Z", "g", "qXfer:features") and what in ("E01", "cut", "words", "W")):
+            check(stub.told(15)["work"] == 40, "it did not run on")
+    finally:
+        proxy.end()
+        stub.end()
+
+
+def test_faults_of_other_stubs():
+    whats = ("E01", "cut", "words", "xx", "W", "X", "doubled", "notice", "acks", "noise", "late", "close", "silence")
+    rows = [(name, request, what, nth) for name in ("lldb-server", "vgdb", "aarch64")
+            for request, nth in (("qSupported", 1), ("?", 1), ("qXfer:features", 1), ("m", 3), ("Z", 2), ("z", 2), ("g", 2), ("c", 3),
+                                 ("vCont;c", 3), ("vCont;s", 2)) for what in whats
+            if not (name == "aarch64" and what in ("silence", "close") and request[0] in "vczg")]  # no interrupt; dies with its link
+    rows = rows if EVERY else random.Random(7).sample(rows, 18)
+    together({f"{name}: {what} at {request}": (other_fault, name, request, what, nth) for name, request, what, nth in rows})
+
+
 def together(jobs):
     """Each job's function with its arguments, several at a time; fails with all that failed."""
     one = os.environ.get("FAULT")
@@ -302,6 +343,36 @@ def test_killed_at_every_step():
     for whom in ("main", "worker"):
         numbers = range(1, steps + 1) if EVERY else random.Random(whom).sample(range(1, steps + 1), 10)
         together({f"{whom} at packet {n}": (killed_at, n, whom) for n in numbers})
+
+
+def kill_both(stub, hits=3):
+    """pickglass and its worker at the same moment, in the middle of hits."""
+    process = start("  w: {at: work, capture: [n]}\n" if stub.binary and "metal" not in stub.binary[1] else "  t: {at: take}\n", stub, hits=hits)
+    for pid in [*workers_of(process.pid), process.pid]:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+
+
+def test_both_are_killed_beside_valgrind():
+    """Its program goes on, and stands at the breakpoint that has stayed in valgrind until the next client comes."""
+    stub = valgrind(build("counts"), "40000")
+    kill_both(stub)
+    check(alive(stub.program.pid), "the program is dead")
+    port = free_port()
+    again = Stub("vgdb", f"--port={port}", f"--vgdb-prefix={WORK}/vgdb", f"--pid={stub.program.pid}", "--wait=5")
+    again.uri, again.binary = f"gdb://127.0.0.1:{port}", stub.binary
+    got = run("  w: {at: work, capture: [n], max_hits: 5}\n", again, "--resume", limits=FREE.replace("{", "{hits: 5, ", 1))
+    check(len(got.hits()) == 5, got.brief())
+    check(stub.told(60)["work"] == 40000, "it did not run to its end")
+
+
+def test_both_are_killed_beside_a_board():
+    """It stops at the breakpoint that stands, for the next client, who finds it so and may let it go."""
+    stub = metal()
+    kill_both(stub)
+    got = run("  t: {at: take, capture: {n: sample->number}, max_hits: 5}\n", stub, "--resume", limits=FREE.replace("{", "{hits: 5, ", 1))
+    numbers = got.values("t", "n")
+    check(len(numbers) == 5 and numbers == list(range(numbers[0], numbers[0] + 5)), got.brief())
 
 
 if __name__ == "__main__":
