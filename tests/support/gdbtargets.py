@@ -183,11 +183,10 @@ class Stub(Process):
 
 def gdbserver(*arguments, once=True, attach=None, options=()):
     need("gdbserver")
-    port = free_port()
-    tail = ["--attach", f"127.0.0.1:{port}", str(attach)] if attach else [f"127.0.0.1:{port}", *arguments]
+    tail = ["--attach", "127.0.0.1:0", str(attach)] if attach else ["127.0.0.1:0", *arguments]
     stub = Stub("gdbserver", *(["--once"] if once else []), *options, *tail)
-    stub.port, stub.uri = port, f"gdb://127.0.0.1:{port}"
-    stub.wait_for(r"Listening on port")
+    stub.port = int(stub.wait_for(r"Listening on port (\d+)")[1])
+    stub.uri = f"gdb://127.0.0.1:{stub.port}"
     return stub
 
 

@@ -196,7 +196,7 @@ void gdb_send(struct backend *b) {
         gdb_lost(b, error_no_memory());
         return;
     }
-    if (b->note_stale)
+    if (gdb_note_is_due(b))
         gdb_note(b);
     log_bytes(LOG_GDB, "->", b->out.data, b->out.len);
     if (asks)

@@ -195,6 +195,8 @@ static void on_silence(uv_timer_t *timer) {
     if (f->probing) { /* it runs, then */
         f->probing = false;
         interrupt(b);
+    } else if (f->departs && !f->halting && strchr("vc", f->said)) { /* none was on its way */
+        interrupt(b);
     } else if (f->at < f->packets.len) {
         f->halting = false;
         say_rest(b);

@@ -176,6 +176,7 @@ struct backend {
     void (*reachable)(void *ctx, const char *uri);
     void *reachable_ctx;
     bool note_stale; /* points have come or gone since the last note */
+    bool noted_interrupt;
 
     /* what the handshake found */
     size_t greeting;
@@ -312,6 +313,7 @@ void gdb_repair(struct backend *b); /* instead of gdb_connect(), with a note */
 
 /* repair.c */
 void gdb_note(struct backend *b); /* what is armed, for whoever comes after us */
+bool gdb_note_is_due(const struct backend *b);
 void gdb_compose_removals(struct backend *b);
 void gdb_repaired(struct backend *b, bool done);
 

@@ -1,8 +1,9 @@
 /* Should the worker die, main starts another with the note that this one has left: the target's URI
  * with what stands in its code behind a '#':
  *
- *   gdb://127.0.0.1:2345#pid=1a2b;exe=2f62;z0,401136,1;z2,404028,4
+ *   gdb://127.0.0.1:2345#pid=1a2b;exe=2f62;int=1;z0,401136,1;z2,404028,4
  *
+ * (`int=1`: an interrupt is on its way to the target, which would die of it once it is let go.)
  * The second worker connects, takes it out and lets the target go (farewell.c), where the stub
  * serves another client: gdbserver without --once, a serial line. */
 #include "backend/gdb/gdb.h"
@@ -20,9 +21,14 @@ static void put_removal(void *ctx, const struct buffer *payload) {
     buffer_add(note, payload->data, payload->len);
 }
 
+bool gdb_note_is_due(const struct backend *b) {
+    return b->note_stale || b->noted_interrupt != (b->interrupts > 0);
+}
+
 void gdb_note(struct backend *b) {
     struct buffer note = BUFFER_INIT(NOTE_MAX);
     b->note_stale = false;
+    b->noted_interrupt = b->interrupts > 0;
     if (!b->reachable || !gdb_uri_again(&b->target))
         return;
     size_t base = strcspn(b->uri, b->target.kind == STREAM_SERIAL ? "#" : "?#");
@@ -31,6 +37,8 @@ void gdb_note(struct backend *b) {
         buffer_puts(&note, "?extended=yes");
     buffer_printf(&note, "#pid=%" PRIx64 ";exe=", (uint64_t)b->info.pid);
     hex_write(&note, b->exec_file, strlen(b->exec_file));
+    if (b->noted_interrupt)
+        buffer_puts(&note, ";int=1");
     gdb_removals(b, put_removal, &note);
     if (b->trace.count)
         buffer_puts(&note, ";QTStop;QTinit");
@@ -58,6 +66,8 @@ void gdb_compose_removals(struct backend *b) {
         b->catches |= *at == 'Q' && at[1] == 'C';
         if (is_removal(at, n))
             gdb_farewell_add(b, at, n);
+        else if (n == 5 && !strncmp(at, "int=1", 5))
+            b->interrupts = 1;
         else if (n > 4 && !strncmp(at, "pid=", 4))
             b->info.pid = (int64_t)strtoull(at + 4, NULL, 16);
         else if (n > 4 && !strncmp(at, "exe=", 4))

@@ -247,6 +247,8 @@ void gdb_halt(struct backend *b) {
 
 void gdb_interrupt_target(struct backend *b) {
     b->interrupts++;
+    if (gdb_note_is_due(b))
+        gdb_note(b);
     if (!interrupt_here(b))
         gdb_interrupt(b);
 }
