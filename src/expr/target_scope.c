@@ -183,6 +183,11 @@ static const struct type *enum_of(struct unit *unit, const struct names *names,
     return holder ? type_at(unit->module, name_place(unit, holder)) : type_basic(BASIC_INT);
 }
 
+/* -flto: a variable's place is in the unit that has the code, its declaration in one without. */
+static bool is_without_code(struct unit *unit) {
+    return !unit->range_count && strstr(unit->producer, "-flto");
+}
+
 static bool take_global(void *ctx, struct unit *unit, const struct names *names,
                         const struct name *name) {
     struct global_search *search = ctx;
@@ -209,6 +214,8 @@ static bool take_global(void *ctx, struct unit *unit, const struct names *names,
     int value = found.kind == MEANS_NOTHING
                     ? 0
                     : rank(search->view, unit, names, name, die, strlen(search->pattern.text));
+    if (value && found.kind == MEANS_VARIABLE && !found.location && is_without_code(unit))
+        value = 1;
     if (value > search->best_rank) {
         search->best = found;
         search->best_rank = value;

@@ -81,13 +81,22 @@ static bool is_lto(const struct unit *unit) {
     return strstr(unit->producer, "-flto") != NULL;
 }
 
+/* May copies of the functions of `unit` be in `other`? dwz makes many references of which few are
+ * such ones. */
+static bool may_have_copies(struct unit *unit, struct unit *other) {
+    return other == unit || (other->range_count && (unit->dwarf->shares
+                                                        ? is_lto(unit)
+                                                        : unit_refers(other) & REFERS_INLINED));
+}
+
 static void add_instances(struct search *search, struct unit *unit, const struct name *name) {
     struct instance *found = calloc(INSTANCES_MAX, sizeof *found);
     struct die_place origin = name_place(unit, name);
     struct dwarf *dwarf = unit->dwarf;
     for (size_t i = 0; found && i < dwarf->unit_count; i++) {
         struct unit *other = &dwarf->units[i];
-        if (other != unit && !(is_lto(unit) && other->range_count))
+        unit_load(other);
+        if (!may_have_copies(unit, other))
             continue;
         size_t n = unit_instances(other, origin, found, INSTANCES_MAX);
         search->functions += n != 0;
@@ -106,12 +115,14 @@ static void add_instances(struct search *search, struct unit *unit, const struct
 static bool found_function(void *ctx, struct unit *unit, const struct names *names,
                            const struct name *name) {
     struct search *search = ctx;
-    if ((!name->code && !name->inlined) || !name_pattern_fits(&search->pattern, unit, names, name))
+    /* -flto inlines what the compiler had not marked for it. */
+    bool copied = name->inlined || (!name->code && !name->declaration && is_lto(unit));
+    if ((!name->code && !copied) || !name_pattern_fits(&search->pattern, unit, names, name))
         return true;
     struct function *function = name->code ? function_of_entry(unit, name->offset) : NULL;
     if (function)
         add_function(search, function);
-    else if (name->inlined)
+    else if (copied)
         add_instances(search, unit, name);
     return search->out->count < PLACES_MAX;
 }

@@ -45,6 +45,8 @@ struct unit {
     size_t function_count, span_count;
     bool functions_read;
     int8_t optimised; /* 1: has location lists, -1: has none, 0: not looked yet */
+    uint8_t refers;   /* enum unit_reference; after the first unit_refers() */
+    bool refers_read;
 };
 
 struct pc_range {
@@ -72,6 +74,7 @@ struct module {
     size_t by_name_count;
     struct map labels; /* demangled names, by address; after the first module_label() */
     struct arena arena;
+    unsigned naming; /* units whose names are being read, one for another */
     char *note; /* what people should know: a debug file that did not fit; or NULL */
 
     /* Shared by all that have opened the same file under the same name. */
@@ -128,6 +131,11 @@ bool list_range(struct unit *unit, unsigned code, uint64_t a, uint64_t b, uint64
 
 /* False: no entry of the unit has this name. True: perhaps one has. Cheap. */
 bool unit_may_name(struct unit *unit, const char *name, size_t n);
+
+/* Which of the unit's entries may be made from those of other units: functions and variables whose
+ * names stand there (-flto), copies of functions that were inlined. Cheap. */
+enum unit_reference { REFERS_NAMES = 1, REFERS_INLINED = 2 };
+unsigned unit_refers(struct unit *unit);
 
 /* Does any variable of the unit move between places (gcc's and clang's optimised code)? */
 bool unit_is_optimised(struct unit *unit);

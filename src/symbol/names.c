@@ -127,6 +127,8 @@ static void find_type_name(struct walk *walk, struct die die, struct name *name)
     const struct name *from = die_has(die, DW_AT_specification) ? origin(walk, die) : NULL;
     if (from)
         name->parent = from->parent;
+    if (name->tag == DW_TAG_namespace && !name->name) /* -flto: its name is in another unit */
+        name->name = die_name(die);
     name->transparent =
         name->tag == DW_TAG_namespace && (!name->name || die_flag(die, DW_AT_export_symbols));
 }
@@ -222,15 +224,66 @@ static void walk_inside(struct walk *walk, struct die parent_die, uint32_t paren
     die_free(&die);
 }
 
+/* Takes a name of another unit's, and its parents, into this index. */
+static uint32_t adopt(struct walk *walk, const struct names *home, uint32_t index, int depth) {
+    struct names *names = walk->names;
+    if (!index || depth > DEPTH)
+        return 0;
+    struct name name = home->list[index - 1];
+    uint64_t key = name.offset | (uint64_t)name.types << 63;
+    uintptr_t known = (uintptr_t)map_get(&names->by_offset, key);
+    if (known)
+        return (uint32_t)known;
+    name.parent = adopt(walk, home, name.parent, depth + 1);
+    name.adopted = true;
+    struct name *slot =
+        names->count < NAMES_MAX ? ARRAY_ADD(names->list, names->count, names->cap) : NULL;
+    if (!slot)
+        return 0;
+    *slot = name;
+    map_put(&names->by_offset, key, (void *)names->count);
+    return (uint32_t)names->count;
+}
+
+#define NAMING 8 /* units that are read for one another; -flto takes two */
+
+/* -flto: a function's code is in one unit, what it is called in the one that it was compiled in. */
+static void resolve_elsewhere(struct walk *walk, struct die die, size_t at) {
+    struct die from;
+    struct module *module = walk->unit->module;
+    if (!die_ref(die, DW_AT_specification, &from) && !die_ref(die, DW_AT_abstract_origin, &from))
+        return;
+    struct unit *unit = from.dwarf == die.dwarf && module->naming < NAMING ? unit_of(from) : NULL;
+    uint64_t key = die_key(die_place(from));
+    die_free(&from);
+    if (!unit || unit == walk->unit)
+        return;
+    module->naming++;
+    const struct names *home = unit_names(unit);
+    module->naming--;
+    uintptr_t index = (uintptr_t)map_get(&home->by_offset, key);
+    if (!index)
+        return;
+    const char *name = home->list[index - 1].name;
+    uint32_t parent = adopt(walk, home, home->list[index - 1].parent, 0);
+    struct name *own = &walk->names->list[at];
+    own->name = name ? name : own->name;
+    own->parent = parent;
+}
+
 /* clang writes definitions before the classes that declare them. */
 static void resolve_loose(struct walk *walk) {
-    for (size_t i = 0; i < walk->names->count; i++) {
+    size_t count = walk->names->count; /* what is adopted is whole */
+    for (size_t i = 0; i < count; i++) {
         struct name *name = &walk->names->list[i];
         struct die die;
         if (!name->loose || !die_at(name_place(walk->unit, name), &die))
             continue;
         struct name *from = origin(walk, die);
-        name->parent = from ? from->parent : name->parent;
+        if (from)
+            name->parent = from->parent;
+        else
+            resolve_elsewhere(walk, die, i);
         die_free(&die);
     }
 }
@@ -323,7 +376,7 @@ static bool search(struct dwarf *dwarf, const char *text, size_t n, unsigned kin
         const struct names *names = unit_names(unit);
         for (size_t k = 0; k < names->count; k++) {
             const struct name *name = &names->list[k];
-            if ((name_kind(name) & kinds) &&
+            if ((name_kind(name) & kinds) && !name->adopted &&
                 (text ? fits(unit, name, text, n) : name->name != NULL) &&
                 !found(ctx, unit, names, name))
                 return false;

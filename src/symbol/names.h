@@ -16,6 +16,7 @@ struct name {
     bool types;       /* its entry is in .debug_types */
     bool transparent; /* a namespace without a name, or an inline one */
     bool loose;       /* made from an entry that comes later: resolved when all are there */
+    bool adopted;     /* stands in another unit, and is only the parent of one of this */
 };
 
 struct names {

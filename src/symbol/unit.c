@@ -274,6 +274,8 @@ bool unit_may_name(struct unit *unit, const char *name, size_t n) {
     if (dwarf->main || dwarf->alt ||
         dwarf->shares) /* indices and strings of other files: too many ways */
         return true;
+    if (unit_refers(unit) & REFERS_NAMES)
+        return true;
     const uint8_t *info = dwarf_section(dwarf, old_types ? ".debug_types" : ".debug_info", &size);
     if (!info || unit->end > size || unit->offset >= unit->end)
         return false;

@@ -73,6 +73,10 @@ KNOWN += [
 ]
 # Of some builds alone: first a pattern for `FIXTURE/BUILD`.
 OF_BUILDS = [
+    ("O2-lto", "table", r"^::global", r"^0$", r"optimized out", "gdb takes another module's variable of that name for one that was optimised away"),
+    ("clang-O2-lto", "values|table", r"flat|table", ANY, r"its length cannot be read", "an array's length that was optimised away: gdb makes up one element"),
+    ("gcc-O2-lto", "place-lines", r"scopes.c:20$|classes.cpp:134$", ANY, ANY, "gdb knows neither blocks of dropped locals nor thunks without their symbols"),
+    ("gcc-O2-lto", "variables", ANY, ANY, ANY, "gdb does not look for dropped locals in the unit that a function was compiled in"),
     ("scopes/gcc.*(split|dwp)", "values|table", r"\bt_|^&?own", r"opcode 0xa2|^[^<]*$", VALUE, "gcc writes an address where a thread-local's offset belongs: gdb takes it for one"),
     ("classes/clang", "values", r"in Left::Left", ANY, r"cannot read memory", "a virtual base class before its constructor ran"),
     ("^results", "results", r"int128", r"^0$", VALUE, "gdb's Python makes 0 of 128-bit results"),
