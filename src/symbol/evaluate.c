@@ -24,6 +24,8 @@ static uint64_t mask(const struct machine *m, uint64_t value) {
 bool machine_push_cell(struct machine *m, struct cell cell) {
     if (m->depth == LOCATION_STACK)
         return machine_fail(m, "its location needs too deep a stack");
+    if (cell.type && cell.type->size > 8) /* long double, __int128: a cell has no room for them */
+        return machine_fail(m, "its location computes with numbers of more than 8 bytes");
     if (!cell.type)
         cell.i = mask(m, cell.i);
     m->stack[m->depth++] = cell;
