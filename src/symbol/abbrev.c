@@ -42,8 +42,7 @@ static unsigned read_table(const uint8_t *bytes, size_t size) {
                 take_leb(&cursor);
             if (!attribute && !form)
                 break;
-            bool made_from =
-                attribute == DW_AT_abstract_origin || attribute == DW_AT_specification;
+            bool made_from = attribute == DW_AT_abstract_origin || attribute == DW_AT_specification;
             found |= made_from && form == DW_FORM_ref_addr ? mine : 0;
         }
     }

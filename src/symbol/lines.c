@@ -109,10 +109,8 @@ static struct lines *read_lines(struct unit *unit, struct die die) {
     Dwarf_Line *list;
     Dwarf_Signed count = 0;
     Dwarf_Error error = NULL;
-    /* A line program begins with file 1, in DWARF 5 too; libdwarf 20210528 begins it with 0. gcc
-     * and GNU as never mean 0. */
-    bool from_gnu = !strncmp(unit->producer, "GNU ", 4);
-    if (!die_has(die, DW_AT_stmt_list) ||
+    uint64_t offset;
+    if (!die_offset(die, DW_AT_stmt_list, &offset) ||
         !dwarf_fine(unit->dwarf, dwarf_srclines_b(die.raw, &version, &tables, &context, &error),
                     &error))
         return NULL;
@@ -126,12 +124,11 @@ static struct lines *read_lines(struct unit *unit, struct die die) {
         struct line_row *row = &lines->rows[lines->count++];
         row->order = (uint32_t)i;
         read_row(unit->dwarf, list[i], row);
-        if (from_gnu && !row->file)
-            row->file = 1;
-        if (i)
-            join_to(row - 1, row);
     }
     if (lines) {
+        lines_begin_files(unit, offset, lines);
+        for (size_t i = 1; i < lines->count; i++)
+            join_to(&lines->rows[i - 1], &lines->rows[i]);
         read_files(unit, lines, context);
         drop_dead(lines);
         if (lines->rows)

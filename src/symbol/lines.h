@@ -23,6 +23,9 @@ struct lines {
 
 /* NULL: the unit has none. Read once. */
 const struct lines *unit_lines(struct unit *unit);
+/* Rows that libdwarf says are of file 0, and for which the line program at `offset` names no file.
+ */
+void lines_begin_files(struct unit *unit, uint64_t offset, struct lines *lines);
 void lines_free(struct lines *lines);
 
 /* The row that covers `pc`, as gdb chooses it; NULL: none does. */

@@ -84,9 +84,9 @@ static bool is_lto(const struct unit *unit) {
 /* May copies of the functions of `unit` be in `other`? dwz makes many references of which few are
  * such ones. */
 static bool may_have_copies(struct unit *unit, struct unit *other) {
-    return other == unit || (other->range_count && (unit->dwarf->shares
-                                                        ? is_lto(unit)
-                                                        : unit_refers(other) & REFERS_INLINED));
+    return other == unit ||
+           (other->range_count &&
+            (unit->dwarf->shares ? is_lto(unit) : unit_refers(other) & REFERS_INLINED));
 }
 
 static void add_instances(struct search *search, struct unit *unit, const struct name *name) {

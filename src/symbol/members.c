@@ -67,7 +67,8 @@ static void read_member(struct module *module, struct die die, unsigned tag,
         return;
     member->name = die_string(die, DW_AT_name);
     /* A copy's parameters have their types in what they were made from. */
-    member->type = tag == DW_TAG_formal_parameter ? type_of_entry(die) : type_target(module, die, 0);
+    member->type =
+        tag == DW_TAG_formal_parameter ? type_of_entry(die) : type_target(module, die, 0);
     member->artificial = die_flag(die, DW_AT_artificial);
     read_offset(die, member);
     read_bits(die, member);

@@ -75,7 +75,7 @@ struct module {
     struct map labels; /* demangled names, by address; after the first module_label() */
     struct arena arena;
     unsigned naming; /* units whose names are being read, one for another */
-    char *note; /* what people should know: a debug file that did not fit; or NULL */
+    char *note;      /* what people should know: a debug file that did not fit; or NULL */
 
     /* Shared by all that have opened the same file under the same name. */
     struct module *next;
