@@ -33,14 +33,21 @@ struct shape {
         SHAPE_TEXT,
         SHAPE_LIST,
         SHAPE_POINTER,
-        SHAPE_PART,    /* what it is is at `data` inside of it */
-        SHAPE_OPTIONAL /* the same, if the bool at `length` is true; else null */
+        SHAPE_PART,     /* what it is is at `data` inside of it */
+        SHAPE_OPTIONAL, /* the same, if the bool at `length` is true; else null */
+        SHAPE_TREE,     /* a sorted tree; `data` is its root's pointer */
+        SHAPE_CHAIN     /* a chain of nodes; `data` is the first one's pointer */
     } kind;
     uint64_t data;   /* offset of the pointer to the first element (or the target) */
     uint64_t length; /* offset of the number of elements, or of the pointer behind the last */
     bool end_pointer;
     uint64_t capacity; /* the same for `cap`; equal to `length` where there is none */
     const struct type *element;
+    uint64_t node; /* SHAPE_TREE, SHAPE_CHAIN: where in a node its element is */
+    /* A map's: an element begins with a key; what it stands for is at `mapped_at`. NULL: a set. */
+    const struct type *key, *mapped;
+    uint64_t mapped_at;
+    bool repeats; /* a key may be there more than once */
 };
 typedef bool shape_fn(struct module *module, const struct type *plain, struct shape *out);
 

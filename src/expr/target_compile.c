@@ -170,8 +170,11 @@ static const struct type *compile_measure(struct compiler *c, const struct targe
         compiler_emit(c, I_NUMBER, result)->u = plain->count;
         return result;
     }
-    if (!shape || (shape->kind != SHAPE_TEXT && shape->kind != SHAPE_LIST))
-        return compiler_fail(c, node, "%s has no length", compiler_type_text(c, type));
+    bool nodes = shape && (shape->kind == SHAPE_TREE || shape->kind == SHAPE_CHAIN);
+    if (!shape || (shape->kind != SHAPE_TEXT && shape->kind != SHAPE_LIST && !nodes) ||
+        (nodes && node->kind == TN_CAP))
+        return compiler_fail(c, node, "%s has no %s", compiler_type_text(c, type),
+                             nodes ? "capacity" : "length");
     compiler_emit(c, node->kind == TN_CAP ? I_CAPACITY : I_LENGTH, result)->shape = shape;
     return result;
 }

@@ -92,14 +92,14 @@ static value_ref show_char_array(struct viewer *v, const struct operand *operand
 
 /* ---- lists ---- */
 
-static bool spend(struct viewer *v, uint64_t bytes) {
+bool viewer_spend(struct viewer *v, uint64_t bytes) {
     if (bytes > v->budget)
         return false;
     v->budget -= (size_t)bytes;
     return true;
 }
 
-static value_ref cut_list(struct viewer *v, enum value_kind kind, uint64_t of) {
+value_ref show_cut(struct viewer *v, enum value_kind kind, uint64_t of) {
     value_ref ref = value_new(v->into, kind);
     if (of)
         value_truncate(v->into, ref, of);
@@ -129,11 +129,11 @@ static value_ref show_elements(struct viewer *v, const struct operand *whole,
     if (plain->unit_go && plain->kind == TYPE_INT && !plain->sign && plain->size == 1)
         return show_bytes_at(v, whole, count);
     if (depth > v->limits->depth || v->nesting > NESTING)
-        return cut_list(v, VALUE_LIST, count);
+        return show_cut(v, VALUE_LIST, count);
     uint64_t n = count < v->limits->items ? count : v->limits->items;
     if (stride && n > v->budget / stride)
         n = v->budget / stride;
-    spend(v, n * stride);
+    viewer_spend(v, n * stride);
     if (whole->in_memory)
         memory_want(v->evaluation->frame->memory, whole->address, (size_t)(n * stride));
     value_ref list = value_new(v->into, VALUE_LIST);
@@ -278,6 +278,8 @@ static value_ref show_composite(struct viewer *v, const struct operand *operand,
     if (v->evaluation->shape && v->evaluation->shape(v->module, plain, &shape)) {
         if (shape.kind == SHAPE_PART || shape.kind == SHAPE_OPTIONAL)
             return show_part(v, operand, &shape, depth);
+        if (shape.kind == SHAPE_TREE || shape.kind == SHAPE_CHAIN)
+            return show_nodes(v, operand, &shape, depth);
         if (shape.kind == SHAPE_POINTER) {
             struct operand pointer = member_operand(
                 operand, &(struct member){.type = type_pointer_to(v->module, shape.element),
@@ -295,11 +297,11 @@ static value_ref show_composite(struct viewer *v, const struct operand *operand,
     if (plain->declaration && !plain->member_count)
         return value_error(v->into, "only declared in the debug info: its members are not known");
     if (depth > v->limits->depth || v->nesting > NESTING)
-        return cut_list(v, VALUE_OBJECT, plain->member_count + !!plain->variant_count);
+        return show_cut(v, VALUE_OBJECT, plain->member_count + !!plain->variant_count);
     if (plain->variant_count)
         return show_variant(v, operand, depth);
-    if (!spend(v, plain->size))
-        return cut_list(v, VALUE_OBJECT, plain->member_count);
+    if (!viewer_spend(v, plain->size))
+        return show_cut(v, VALUE_OBJECT, plain->member_count);
     if (operand->in_memory)
         memory_want(v->evaluation->frame->memory, operand->address,
                     plain->size < 4096 ? (size_t)plain->size : 4096);

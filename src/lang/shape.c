@@ -11,6 +11,8 @@ struct row {
     const char *data, *length, *capacity;
     bool end_pointer;
     const char *element; /* the template parameter that says it; NULL: what `data` points to */
+    const char *holder;  /* SHAPE_TREE, SHAPE_CHAIN: the member whose type has that parameter */
+    bool map, repeats;
 };
 
 #define TEXT(type, bytes, count)                                                                   \
@@ -19,6 +21,18 @@ struct row {
     { .name = type, .kind = SHAPE_LIST, .data = first, .length = count }
 #define POINTER(type, target)                                                                      \
     { .name = type, .kind = SHAPE_POINTER, .data = target }
+#define TREE(type, is_map, many)                                                                   \
+    {                                                                                              \
+        .name = type, .kind = SHAPE_TREE, .data = "_M_t._M_impl._M_header._M_parent",              \
+        .length = "_M_t._M_impl._M_node_count", .holder = "_M_t", .element = "_Val",               \
+        .map = is_map, .repeats = many                                                             \
+    }
+#define CHAIN(type, is_map, many)                                                                  \
+    {                                                                                              \
+        .name = type, .kind = SHAPE_CHAIN, .data = "_M_h._M_before_begin._M_nxt",                  \
+        .length = "_M_h._M_element_count", .holder = "_M_h", .element = "_Value", .map = is_map,   \
+        .repeats = many                                                                            \
+    }
 static const struct row rows[] = {
     /* libstdc++, with its inline namespace for the new ABI */
     TEXT("std::__cxx11::basic_string", "_M_dataplus._M_p", "_M_string_length"),
@@ -36,6 +50,14 @@ static const struct row rows[] = {
      .length = "_M_payload._M_engaged"},
     POINTER("std::unique_ptr", "_M_t._M_t.*.*._M_head_impl"), /* of a tuple's two heads the first */
     POINTER("std::shared_ptr", "_M_ptr"),
+    TREE("std::map", true, false),
+    TREE("std::multimap", true, true),
+    TREE("std::set", false, false),
+    TREE("std::multiset", false, true),
+    CHAIN("std::unordered_map", true, false),
+    CHAIN("std::unordered_multimap", true, true),
+    CHAIN("std::unordered_set", false, false),
+    CHAIN("std::unordered_multiset", false, true),
     /* Rust: the newest library first */
     TEXT("&str", "data_ptr", "length"),
     TEXT("&mut str", "data_ptr", "length"),
@@ -127,6 +149,43 @@ static const struct type *argument(const struct type *plain, const char *name) {
     return found;
 }
 
+#define ALIGNED_DEPTH 16
+
+static uint64_t alignment(struct module *module, const struct type *type, int depth) {
+    const struct type *plain = type_complete(module, type_plain(type));
+    uint64_t most = 1;
+    if (depth > ALIGNED_DEPTH)
+        return most;
+    if (plain->kind == TYPE_ARRAY)
+        return alignment(module, plain->target, depth + 1);
+    if (!type_is_composite(plain))
+        return plain->size && plain->size <= 16 && !(plain->size & (plain->size - 1)) ? plain->size
+                                                                                      : most;
+    for (size_t i = 0; i < plain->member_count; i++) {
+        uint64_t one = alignment(module, plain->members[i].type, depth + 1);
+        most = one > most ? one : most;
+    }
+    return most;
+}
+
+/* libstdc++'s nodes: a colour and three pointers, or one pointer, and then the element. */
+static bool fits_nodes(struct module *module, const struct type *plain, const struct row *row,
+                       struct shape *out) {
+    const struct type *holder, *length;
+    uint64_t at, word = module->elf->is64 ? 8 : 4;
+    if (!follow(module, plain, row->length, &out->length, &length) ||
+        !follow(module, plain, row->holder, &at, &holder))
+        return false;
+    out->element = argument(type_complete(module, type_plain(holder)), row->element);
+    if (!out->element || !type_plain(out->element)->size)
+        return false;
+    uint64_t align = alignment(module, out->element, 0), head = row->kind == SHAPE_TREE ? 4 : 1;
+    out->node = (head * word + align - 1) / align * align;
+    out->repeats = row->repeats;
+    return !row->map || (follow(module, out->element, "first", &at, &out->key) && !at &&
+                         follow(module, out->element, "second", &out->mapped_at, &out->mapped));
+}
+
 static bool fits(struct module *module, const struct type *plain, const struct row *row,
                  struct shape *out) {
     const struct type *data, *length, *capacity;
@@ -136,6 +195,8 @@ static bool fits(struct module *module, const struct type *plain, const struct r
     out->element = data;
     if (row->kind == SHAPE_PART)
         return true;
+    if (row->holder)
+        return fits_nodes(module, plain, row, out);
     if (row->kind == SHAPE_OPTIONAL)
         return follow(module, plain, row->length, &out->length, &length);
     if (type_plain(data)->kind != TYPE_POINTER)

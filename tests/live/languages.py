@@ -14,8 +14,8 @@ OLD_GO = "/usr/lib/go-1.19/bin/go"
 RUSTC = shutil.which("rustc") or os.path.expanduser("~/.cargo/bin/rustc")
 
 
-def cxx(compiler, *flags):
-    return lambda path: [compiler, "-std=c++17", "-w", "-g", *flags, os.path.join(FIXTURES, "cpp", "shapes.cpp"), "-o", path]
+def cxx(compiler, *flags, file="shapes.cpp"):
+    return lambda path: [compiler, "-std=c++17", "-w", "-g", *flags, os.path.join(FIXTURES, "cpp", file), "-o", path]
 
 
 def rust(*flags):
@@ -33,6 +33,10 @@ BUILDS = {
     "cpp-gcc-dwarf3": ("shapes.cpp", cxx("g++", "-O0", "-gdwarf-3", "-gstrict-dwarf")),
     "cpp-gcc-dwarf2": ("shapes.cpp", cxx("g++", "-O0", "-gdwarf-2")),
     "cpp-clang": ("shapes.cpp", cxx("clang++", "-O0", "-fstandalone-debug")),
+    "containers-gcc": ("containers.cpp", cxx("g++", "-O0", file="containers.cpp")),
+    "containers-gcc-dwarf3": ("containers.cpp", cxx("g++", "-O0", "-gdwarf-3", "-gstrict-dwarf", file="containers.cpp")),
+    "containers-gcc-types": ("containers.cpp", cxx("g++", "-O0", "-fdebug-types-section", file="containers.cpp")),
+    "containers-clang": ("containers.cpp", cxx("clang++", "-O0", "-fstandalone-debug", file="containers.cpp")),
     "rust": ("values.rs", rust()),
     "rust-dwarf5": ("values.rs", rust("-Cdwarf-version=5")),
     "rust-dwarf2": ("values.rs", rust("-Cdwarf-version=2")),
@@ -50,7 +54,7 @@ def line_of_call(binary_source):
 
 
 def source_of(name):
-    folder = {"shapes.cpp": "cpp", "values.rs": "rust", "main.go": "go/values"}[name]
+    folder = {"shapes.cpp": "cpp", "containers.cpp": "cpp", "values.rs": "rust", "main.go": "go/values"}[name]
     return os.path.join(FIXTURES, folder, name)
 
 
