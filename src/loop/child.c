@@ -127,6 +127,10 @@ void child_release(struct child *child) {
     if (!child || child->released)
         return;
     child->released = true;
+    if (!child->handles) { /* all have ended, and are closed, already */
+        free(child);
+        return;
+    }
     close_handle(&child->copy);
     if (child->relay.loop)
         close_handle(&child->relay);

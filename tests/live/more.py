@@ -518,6 +518,22 @@ def test_core(chain):
     os.unlink(core)
 
 
+def test_a_started_server_that_ends_early(chain):
+    """What we start says where another server listens, and has ended, with all of its output, long before the run
+    lets go of it."""
+    flag = os.path.join(tempfile.mkdtemp(dir=WORK), "end")
+    with ending(httpd(chain)) as server, Launch(chain) as launch:
+        command = f"sh -c 'echo API server listening at: {server.address}; until [ -e {flag} ]; do sleep 0.01; done'"
+        with Live(RESTARTED, "dlv+exec:" + command, "--target-stdout", launch.said, env=launch.env).read() as live:
+            live.await_event(lambda e: e["type"] == "hit", 15, "no hit")
+            open(flag, "w").close()
+            until(lambda: len(marked(launch.mark)) == 2, 10,  # pickglass and its worker
+                  lambda: f"what was started does not end: {marked(launch.mark)}")
+            check(live.interrupt() == 0, "the run's exit")
+            check("Sanitizer" not in live.said(), "a sanitizer spoke: " + live.said())
+        untouched(server, server.url)
+
+
 def test_looking_leaves_nothing_launched(chain):
     """Nothing of what was launched for a look has run: it goes with its server."""
     uri = f"dlv+exec:{chain.dlv} exec {chain.build('httpd')}"
@@ -1164,7 +1180,7 @@ WITHOUT_SERVER = {"bad_servers", "installed_program", "completions", "manual"}
 ON_ONE = {"text_columns", "text_on_a_terminal", "text_without_colour", "status_beside_a_pipe", "library",
           "interrupt_with_a_stuck_reader", "interrupt_frees_a_waiting_target",
           "backpressure_loses_no_hit_of_a_launched_target", "cut_tells_the_pause",
-          "through_ssh", "not_a_delve", "restart_at_a_hit", "restart_while_halted_is_told"}  # what the version of Delve does not matter for
+          "through_ssh", "a_started_server_that_ends_early", "not_a_delve", "restart_at_a_hit", "restart_while_halted_is_told"}  # what the version of Delve does not matter for
 
 
 def cases():
