@@ -34,7 +34,7 @@ static const struct {
     [DELVE_LIST_SOURCES] = {"ListSources", false},
     [DELVE_LIST_TYPES] = {"ListTypes", false},
     [DELVE_LIST_PACKAGE_VARS] = {"ListPackageVars", false},
-    [DELVE_FOLLOW_EXEC] = {"FollowExec", false},
+    [DELVE_FOLLOW_EXEC_ENABLED] = {"FollowExecEnabled", false},
     [DELVE_DETACH] = {"Detach", false},
 };
 

@@ -618,6 +618,86 @@ def test_restart_while_halted_is_told(chain):
         check(lost or live.first(says("restarted")), "hits of another process, and no word about a restart")
 
 
+# ---- a server that follows its target's children (docs/adr/0011) ----
+
+FAMILY = """package main
+
+import (
+	"os"
+	"os/exec"
+	"time"
+)
+
+//go:noinline
+func work(n int) int {
+	return n + 1
+}
+
+func main() {
+	for n := 0; len(os.Args) > 1; n++ {
+		work(n)
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(500 * time.Millisecond)
+	if err := exec.Command(os.Args[0], "child").Run(); err != nil {
+		panic(err)
+	}
+}
+"""
+
+
+def follows(chain):
+    return int(re.search(r"delve1\.(\d+)", chain.name).group(1)) > 20
+
+
+def while_halted(server, method, **params):
+    """The answer of a running server that is halted for the question."""
+    rpc = Rpc(server.address)
+    rpc.call("Command", name="halt")
+    answer = rpc.call(method, **params)
+    rpc.send("Command", name="continue")
+    until(lambda: Rpc(server.address).call("State", NonBlocking=True)["result"]["State"]["Running"], 5, "it does not run on")
+    check(not answer["error"], f"{method}: {answer}")
+    return answer["result"]
+
+
+def test_a_server_that_follows_children_is_refused(chain):
+    if not follows(chain):
+        return "this Delve follows no children"
+    with ending(httpd(chain)) as server:
+        while_halted(server, "FollowExec", Enable=True, Regex="")
+        for command in ("run", "check"):
+            got = pickglass(command, write(RESTARTED), server.uri)
+            check(got.code == 3 and "target follow-exec -off" in got.err, f"{command}: {got.code}: {got.err[-300:]}")
+            check(not got.hits() and not got.of("armed"), f"{command}: it was armed: {got.events}")
+            untouched(server, server.url)
+        check(while_halted(server, "FollowExecEnabled")["Enabled"] is True, "it was switched off")
+        while_halted(server, "FollowExec", Enable=False, Regex="")
+        got = run(LOOKUPS, server.uri)
+        check(got.code == 0 and len(got.hits()) == 3, f"exit {got.code}: {got.err[-300:]}")
+
+
+def test_a_stop_in_a_child_is_no_restart(chain):
+    if not follows(chain):
+        return "this Delve follows no children"
+    folder = module("family", "main.go", FAMILY)
+    subprocess.run([chain.go, "build", "-o", "family", "."], check=True, timeout=300, cwd=folder, env=chain.env)
+    server = Server([chain.dlv, "exec", os.path.join(folder, "family"), "--headless", "--accept-multiclient",
+                     "--api-version=2", "--listen=127.0.0.1:0"])
+    timer = "recipe: 1\nlimits: {duration: 60s}\nprobes:\n  tick: {timer: 50ms}\n"
+    with ending(server):
+        rpc = Rpc(server.address)
+        check(not rpc.call("FollowExec", Enable=True, Regex="")["error"], "FollowExec")
+        check(not rpc.call("CreateBreakpoint", Breakpoint={"functionName": "main.work"})["error"], "CreateBreakpoint")
+        with Live(timer, server.uri).read() as live:
+            live.await_event(says("somebody else"), 20, "no word about the stop in the child")
+            state = rpc.call("State", NonBlocking=True)["result"]["State"]
+            check(state["currentThread"]["breakPoint"]["functionName"] == "main.work", f"where it stands: {state}")
+            check(not live.first(says("restarted")), "the child is taken for a restart")
+            live.interrupt()
+        check(not rpc.call("State", NonBlocking=True)["result"]["State"]["Running"], "somebody's stop was resumed")
+
+
 # ---- text for people ----
 
 TEXT = "recipe: 1\nlimits: {duration: 30s, pause_budget: 100%, max_pause: 20s, hits: 12}\nprobes:\n" \

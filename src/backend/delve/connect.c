@@ -344,8 +344,25 @@ static void on_version_again(struct backend *b, void *ctx, struct span result,
     error_free(error);
 }
 
+static void on_follow(struct backend *b, void *ctx, struct span result, struct error *error) {
+    static const char *const names[] = {"Enabled"};
+    struct span found;
+    (void)ctx;
+    b->follows = !error && span_members(result, names, &found, 1) && span_true(found);
+    error_free(error);
+}
+
+/* Not a part of the handshake: it waits for the target's lock, and while the target runs that would
+ * wedge the connection. */
+void delve_ask_follow(struct backend *b) {
+    if (!b->asked_follow && b->minor > 20)
+        delve_call(b, DELVE_FOLLOW_EXEC_ENABLED, NULL, on_follow, NULL);
+    b->asked_follow = true;
+}
+
 void delve_sweep(struct backend *b) {
     b->swept = true;
+    delve_ask_follow(b);
     if (!*b->language)
         delve_call(b, DELVE_GET_VERSION, NULL, on_version_again, NULL);
     delve_call(b, DELVE_LIST_BREAKPOINTS, NULL, on_breakpoints, NULL);

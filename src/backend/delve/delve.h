@@ -73,6 +73,7 @@ struct backend {
     char version[32], language[64], command_line[512], stopped_at[128];
     int minor; /* of 1.minor */
     bool multiclient, attached, core, started, swept;
+    bool asked_follow, follows; /* `target follow-exec`: see delve_ask_follow() */
     struct target_info info;
     int64_t pid;
 
@@ -115,6 +116,9 @@ void delve_greet(struct backend *b); /* the stream is open: begin the handshake 
 void delve_inspect(struct backend *b);
 struct error *delve_check_uri(const char *uri, bool insecure);
 void delve_sweep(struct backend *b); /* queues the clearing of crashed runs' breakpoints */
+/* Queues, once, the question whether the server follows children; before the first location, so
+ * that these can be refused. */
+void delve_ask_follow(struct backend *b);
 
 /* place.c, arm.c */
 void delve_resolve(struct backend *b, struct query *query);

@@ -214,8 +214,23 @@ static void refuse_location(struct backend *b, struct query *query, struct error
     error_free(error);
 }
 
+/* docs/adr/0011: such a server can neither be halted nor be armed with certainty. */
+static struct error *why_follows(const struct backend *b) {
+    return error_new(ERROR_RUN,
+                     "%s follows the children of its target (`target follow-exec`, which another "
+                     "client has switched on): once one of them has ended, Delve cannot be relied "
+                     "on to stop, or to set a breakpoint; switch it off there (`target follow-exec "
+                     "-off`)",
+                     b->uri);
+}
+
 static void on_location(struct backend *b, void *ctx, struct span result, struct error *error) {
     struct query *query = ctx;
+    if (b->follows) {
+        error_free(error);
+        refuse(query, why_follows(b));
+        return;
+    }
     if (error) {
         refuse_location(b, query, error);
         return;
@@ -249,6 +264,7 @@ static void location_text(const struct location *location, char *out, size_t siz
 
 void delve_resolve(struct backend *b, struct query *query) {
     char text[4096];
+    delve_ask_follow(b);
     location_text(query->location, text, sizeof text);
     delve_call(b, DELVE_FIND_LOCATION,
                json_pack("{s:o,s:s}", "Scope", delve_scope(-1, 0), "Loc", text), on_location,

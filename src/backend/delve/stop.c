@@ -174,8 +174,8 @@ static void build_stop(struct backend *b, const struct delve_state *state) {
     }
     look_at_scopes(b, state->watch_out_of_scope);
     if (!b->pid)
-        b->pid = state->pid; /* a running target had none to tell */
-    if (state->pid != b->pid)
+        b->pid = state->pid;                 /* a running target had none to tell */
+    if (state->pid != b->pid && !b->follows) /* else a child's; nothing of ours is armed then */
         on_restart(b, state);
     else if (!look_at_threads(b, state))
         delve_lost(b, error_new(ERROR_RUN, "%s: a thread of the stop cannot be read", b->uri));
