@@ -3,12 +3,12 @@
 restarted, text for people, the installed library, a death after each request, completions and the manual.
 
 Output and arguments are those of smoke.py. The build directory is the one that PICKGLASS is in."""
-import calendar, contextlib, errno, fcntl, json, os, pty, re, select, shutil, signal, socket, subprocess
+import contextlib, errno, fcntl, json, os, pty, re, select, shutil, signal, socket, subprocess
 import sys, tempfile, termios, threading, time, urllib.request
 
 sys.dont_write_bytecode = True
 from smoke import (FAKEDLV, Failed, FREE, PICKGLASS, ROOT, Rpc, Server, WORK, check, find_toolchains, httpd, pickglass,
-                   run, untouched, write)
+                   run, seconds_of, untouched, worker_of, write)
 
 BUILD = os.path.dirname(os.path.dirname(os.path.abspath(PICKGLASS)))
 MARK = "PICKGLASS_LIVE_MARK"
@@ -25,11 +25,6 @@ def until(condition, seconds, why):
             return value
         check(time.time() < deadline, why() if callable(why) else why)
         time.sleep(0.02)
-
-
-def seconds_of(event):
-    text = event["time"]
-    return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) + float("0" + text[19:-1])
 
 
 @contextlib.contextmanager
@@ -1055,7 +1050,7 @@ def requests(client):
 
 
 class Proxy:
-    """Stands before a server, and kills `victim` right after the n-th request has passed."""
+    """Stands before a server, and kills the process victim() right after the n-th request has passed."""
 
     def __init__(self, address):
         self.there = address.rsplit(":", 1)
@@ -1064,7 +1059,7 @@ class Proxy:
         self.lock, self.passed, self.victim = threading.Lock(), 0, None
 
     def kill_after(self, n, victim):
-        self.n, self.victim = n, victim
+        self.n, self.victim_of = n, victim
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -1073,6 +1068,7 @@ class Proxy:
                 client, _ = self.listener.accept()
             except OSError:
                 return
+            self.victim = self.victim or self.victim_of()
             server = socket.create_connection((self.there[0], int(self.there[1])))
             threading.Thread(target=self.pass_requests, args=(client, server), daemon=True).start()
             threading.Thread(target=self.pass_answers, args=(server, client), daemon=True).start()
@@ -1100,8 +1096,8 @@ class Proxy:
         self.listener.close()
 
 
-HOT = "recipe: 1\n" + FREE + "probes:\n  hot: {at: main.lookup, capture: [key]}\n" \
-      "  call: {call: main.quick, capture: {path: r.URL.Path}}\n"
+HOT = "recipe: 1\n" + FREE + "probes:\n  hot: {at: main.lookup, capture: [key], registers: true, max_hits: 2}\n" \
+      "  call: {call: main.quick, capture: {path: r.URL.Path}, max_hits: 2}\n"
 
 
 def untouched_at_last(server):
@@ -1113,17 +1109,19 @@ def untouched_at_last(server):
     untouched(server, server.url)
 
 
-def killed_after(n, server, recipe):
+def killed_after(n, server, recipe, victim_of, code_then):
+    """Was it? False where the run was over before its n-th request."""
     mark, proxy = f"{os.getpid()}-{n}-{time.monotonic_ns()}", Proxy(server.address)
     process = subprocess.Popen([PICKGLASS, "run", recipe, proxy.uri, "-q"], stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True,
                                env={**os.environ, MARK: mark})
     try:
-        proxy.kill_after(n, process.pid)
+        proxy.kill_after(n, lambda: victim_of(process))
         code = process.wait(20)
-        check(code == -signal.SIGKILL, f"it ended with {code} before request {n}")
+        check(code in (0, code_then), f"it ended with {code}")
         nothing_left(mark)
         untouched_at_last(server)
+        return code != 0
     finally:
         if process.poll() is None:
             process.kill()
@@ -1132,14 +1130,25 @@ def killed_after(n, server, recipe):
         proxy.close()
 
 
-def test_killed_after_each_request(chain):
-    recipe = write(HOT)
+def killed_after_each(chain, victim_of, code_then):
+    """Of a whole run: the handshake, the places, arming, hits and what is read at them, disarming, the last continue."""
+    recipe, n = write(HOT), 1
     with ending(httpd(chain)) as server:
-        for n in range(1, 31):
-            try:
-                killed_after(n, server, recipe)
-            except Exception as why:
-                raise Failed(f"killed after request {n}: {type(why).__name__} {why}") from why
+        try:
+            while killed_after(n, server, recipe, victim_of, code_then):
+                n += 1
+                check(n < 100, "the run does not come to its end")
+        except Exception as why:
+            raise Failed(f"killed after request {n}: {type(why).__name__} {why}") from why
+    check(n > 20, f"a whole run has no more than {n} requests")
+
+
+def test_killed_after_each_request(chain):
+    killed_after_each(chain, lambda process: process.pid, -signal.SIGKILL)
+
+
+def test_worker_killed_after_each_request(chain):
+    killed_after_each(chain, worker_of, 3)
 
 
 # ---- completions and the manual ----
@@ -1260,7 +1269,7 @@ WITHOUT_SERVER = {"bad_servers", "installed_program", "completions", "manual"}
 ON_ONE = {"text_columns", "text_on_a_terminal", "text_without_colour", "status_beside_a_pipe", "library",
           "interrupt_with_a_stuck_reader", "interrupt_frees_a_waiting_target",
           "backpressure_loses_no_hit_of_a_launched_target", "cut_tells_the_pause",
-          "through_ssh", "a_started_server_that_ends_early", "not_a_delve", "restart_at_a_hit", "restart_while_halted_is_told"}  # what the version of Delve does not matter for
+          "through_ssh", "a_started_server_that_ends_early", "worker_killed_after_each_request", "not_a_delve", "restart_at_a_hit", "restart_while_halted_is_told"}  # what the version of Delve does not matter for
 
 
 def cases():
