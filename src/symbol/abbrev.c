@@ -56,6 +56,9 @@ unsigned unit_refers(struct unit *unit) {
     if (unit->refers_read)
         return unit->refers;
     unit->refers_read = true;
+    unit_load(unit);
+    if (unit_is_go(unit)) /* it refers so within its packages, each of which is a unit */
+        return 0;
     const uint8_t *info =
         dwarf_section(unit->dwarf, old_types ? ".debug_types" : ".debug_info", &size);
     const uint8_t *tables = dwarf_section(unit->dwarf, ".debug_abbrev", &table_size);
