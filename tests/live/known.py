@@ -49,7 +49,7 @@ KNOWN += [
     ("values", r"^argc|^argv", r"optimized out", VALUE, "gdb does not look beyond main, whose caller says what it has passed"),
     ("", ANY, ANY, r"a pointer to what has no address", "gdb makes up a pointer to what was optimized away"),
     ("values", r"^z in", VALUE, r"optimized out", "half of a complex number is gone: gdb shows it as 0"),
-    ("values|table", ANY, ANY, r"numbers of more than 8 bytes|lies outside of what was read", "a location that computes a long double or an __int128 is refused here"),
+    ("values|table", ANY, ANY, r"numbers of more than 8 bytes", "a location that computes a long double or an __int128 is refused here"),
     ("values|table", r"flat|table", r"memory|-\d+", r"^\d+$", "an array's length before it was set"),
     ("values", r"items", r"1 elements", r"\[\]", "gdb shows a flexible array as if it had one element"),
     ("types", r"^sizeof", r"^int$", r"^unsigned long$", "gdb says sizeof is an int, C says it is a size_t"),

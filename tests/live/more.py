@@ -616,7 +616,7 @@ def test_restart_while_halted_is_told(chain):
         check(lost or live.first(says("restarted")), "hits of another process, and no word about a restart")
 
 
-# ---- a server that follows its target's children (docs/adr/0011) ----
+# ---- a server that follows its target's children (docs/adr/0012) ----
 
 FAMILY = """package main
 

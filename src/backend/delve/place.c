@@ -214,7 +214,7 @@ static void refuse_location(struct backend *b, struct query *query, struct error
     error_free(error);
 }
 
-/* docs/adr/0011: such a server can neither be halted nor be armed with certainty. */
+/* docs/adr/0012: such a server can neither be halted nor be armed with certainty. */
 static struct error *why_follows(const struct backend *b) {
     return error_new(ERROR_RUN,
                      "%s follows the children of its target (`target follow-exec`, which another "
