@@ -949,7 +949,7 @@ def test_library(chain):
             shown = [json.loads(line) for line in re.findall(r"^json (.*)$", said, re.M)]
             check([hit["seq"] for hit in shown] == [1, 2, 3, 4] and shown[0]["target"] == "it", f"{how}: {shown[:1]}")
             untouched(server, server.url)
-        check("code 3 hits 0" in done(installed["program"], installed["worker"], "dlv://127.0.0.1:none", env=env), "no failure")
+        check("code 1 hits 0" in done(installed["program"], installed["worker"], "dlv://127.0.0.1:none", env=env), "no failure")
         check("error " in done(installed["program"], installed["worker"], "nothing://", env=env), "no error")
 
 

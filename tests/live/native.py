@@ -244,7 +244,7 @@ def test_pids_that_are_no_targets():
     refused(run(TICK, "native:4000000", code=None), "no process")
     refused(run(TICK, "native:2", code=None), "kernel") if status_of(2, "PPid") == "0" and os.path.exists("/proc/2") and \
         not status_of(2, "VmSize") else None
-    refused(run(TICK, "native:cat", code=None), "no target")
+    refused(run(TICK, "native:cat", code=None), "no target", code=1)
     zombie = subprocess.Popen(["true"])
     until(lambda: status_of(zombie.pid, "State")[0] == "Z", 5, "no zombie")
     refused(run(TICK, f"native:{zombie.pid}", code=None), "zombie")
