@@ -220,7 +220,8 @@ static void on_resolved(uv_getaddrinfo_t *request, int code, struct addrinfo *ad
 bool stream_split(const char *where, char *host, size_t host_size, char *port, size_t port_size) {
     const char *colon = strrchr(where, ':');
     if (!colon || colon == where || strlen(colon + 1) >= port_size ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1) || !colon[1])
+        strspn(colon + 1, "0123456789") != strlen(colon + 1) || !colon[1] ||
+        atoi(colon + 1) > UINT16_MAX)
         return false;
     size_t n = (size_t)(colon - where);
     if (*where == '[' && colon[-1] == ']') {

@@ -83,6 +83,11 @@ struct ahead {
     uint64_t offset;
 };
 
+/* The texts of a hit: its thread may end while it is told. */
+struct hit_names {
+    char thread[16], call[48];
+};
+
 /* What was read of a hit. */
 struct came {
     const struct hit *hit;
@@ -178,7 +183,7 @@ struct backend {
     size_t queue_count, queue_cap;
     struct hit *hits;
     struct task **hit_tasks;
-    char (*hit_names)[16]; /* of the threads: those may end while their hits are told */
+    struct hit_names *hit_names;
     size_t hit_cap, task_cap;
     struct stop stop;
     char stop_what[128];

@@ -54,18 +54,20 @@ static void identify(struct backend *b, struct task *task, struct hit *hit) {
 static void fill_hit(struct backend *b, struct task *task, struct hit *hit) {
     if (!*task->name)
         native_task_name(task);
-    char *name = b->hit_names[hit - b->hits];
-    memcpy(name, task->name, sizeof task->name);
-    *hit =
-        (struct hit){.site = task->site, .thread = task->tid, .pc = task->pc, .thread_name = name};
+    struct hit_names *names = &b->hit_names[hit - b->hits];
+    memcpy(names->thread, task->name, sizeof names->thread);
+    *hit = (struct hit){
+        .site = task->site, .thread = task->tid, .pc = task->pc, .thread_name = names->thread};
     program_locate(&b->program, hit);
     if (task->stands == STANDS_ON_SIGNAL) {
         hit->signal = task->site->signal;
         hit->fault = task->fault;
         hit->has_fault = task->has_fault;
     }
-    if (task->stands == STANDS_ON_SYSCALL)
-        hit->syscall = task->call;
+    if (task->stands == STANDS_ON_SYSCALL) {
+        memcpy(names->call, task->call, sizeof names->call);
+        hit->syscall = names->call;
+    }
     if (task->undecided)
         hit->condition_error = b->condition_error;
     native_view(task);
