@@ -3,7 +3,7 @@
 
 A C function in a loop, its int argument and a string captured at each hit. Each way is measured in turn, several
 times; the medians and their ratios are printed. PICKGLASS is the program (a release build)."""
-import json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, time
+import json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -73,6 +73,7 @@ def with_server(run):
     for line in server.stderr:
         if "Listening" in line:
             break
+    threading.Thread(target=server.stderr.read, daemon=True).start()  # it warns at each hit on some processors
     try:
         return run(port=port)
     finally:
