@@ -4,13 +4,23 @@
 
 #include "base/secret.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
+#define CLOCKS_DIFFER_NS 200000 /* more than reading them in turn explains */
+
+/* The clocks are read one after the other, with anything in between: what they differ by is kept,
+ * so that times are in order, until somebody has set the one for people. */
 int64_t report_wall_ns(uint64_t hrtime) {
+    static int64_t differ;
     struct timespec now;
+    uint64_t before = uv_hrtime();
     clock_gettime(CLOCK_REALTIME, &now);
-    int64_t wall = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    return wall - (int64_t)(uv_hrtime() - hrtime);
+    int64_t between = (int64_t)(uv_hrtime() - before);
+    int64_t found = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - (int64_t)before - between / 2;
+    if (llabs(found - differ) > CLOCKS_DIFFER_NS + between)
+        differ = found;
+    return (int64_t)hrtime + differ;
 }
 
 struct buffer *report_begin(struct session *s, enum event_type type, const char *probe) {

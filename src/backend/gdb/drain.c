@@ -237,14 +237,16 @@ static void on_hits(struct backend *b, void *ctx, const char *reply, size_t len)
     hex_number(&at, reply + len, &tp->hits);
 }
 
-/* Its clock against ours: the same one, if it is this machine's. */
+/* Its clock against ours: the same one, if it is this machine's. It was read at any time between
+ * the question and the answer. */
 static void on_clock(struct backend *b, void *ctx, const char *reply, size_t len) {
     (void)ctx;
     if (!reply || len < 2 || *reply != 'V')
         return;
-    uint64_t now = uv_hrtime(), middle = b->trace.asked_ns + (now - b->trace.asked_ns) / 2;
+    uint64_t half = (uv_hrtime() - b->trace.asked_ns) / 2, middle = b->trace.asked_ns + half;
     int64_t offset = (int64_t)(middle - strtoull(reply + 1, NULL, 16) * 1000);
-    b->trace.clock_ns = b->local && llabs(offset) < SAME_CLOCK_NS ? 0 : offset;
+    bool same = b->local && llabs(offset) < SAME_CLOCK_NS + (int64_t)half;
+    b->trace.clock_ns = same ? 0 : offset;
 }
 
 void gdb_drain(struct backend *b, void (*then)(struct backend *b)) {
