@@ -51,6 +51,10 @@ struct gdb_stop {
     size_t register_count;
 };
 
+static inline bool gdb_reason_is_call(enum gdb_reason reason) {
+    return reason == REASON_SYSCALL || reason == REASON_SYSCALL_RETURN;
+}
+
 /* `text` must stay while `out` is used. False: it is no stop reply. */
 bool gdb_stop_parse(const char *text, size_t len, struct gdb_stop *out);
 

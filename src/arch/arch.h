@@ -70,8 +70,8 @@ const struct arch *arch_named(const char *name);
 /* The number of a system call of Linux; -1: there is none. Then *near becomes the nearest name,
  * good until the next call of this thread, or NULL. */
 int arch_syscall_number(const struct arch *arch, const char *name, const char **near);
-void arch_syscall_name(const struct arch *arch, int number, char *out,
-                       size_t size); /* "" if none */
+/* "" if there is none of that number; cut at `size` bytes, with a NUL. */
+void arch_syscall_name(const struct arch *arch, int number, char *out, size_t size);
 
 /* False if this architecture has no such register. */
 bool arch_register_named(const struct arch *arch, const char *name, struct arch_register *out);

@@ -219,8 +219,7 @@ static bool goes_on_from_call(struct backend *b, const struct packet *packet) {
     static struct gdb_stop stop;
     struct farewell *f = &b->farewell;
     bool call = b->catches && f->departs && strchr("vc", f->said) &&
-                gdb_stop_parse(packet->data, packet->len, &stop) &&
-                (stop.reason == REASON_SYSCALL || stop.reason == REASON_SYSCALL_RETURN);
+                gdb_stop_parse(packet->data, packet->len, &stop) && gdb_reason_is_call(stop.reason);
     if (!call || ++f->calls > CALLS_MAX)
         return false;
     write_packet(b, "vCont;c", 7);

@@ -347,10 +347,6 @@ static void on_ended_stop(struct backend *b) {
         gdb_drain(b, deliver_exit);
 }
 
-static bool is_call(enum gdb_reason reason) {
-    return reason == REASON_SYSCALL || reason == REASON_SYSCALL_RETURN;
-}
-
 void gdb_on_stop(struct backend *b, void *ctx, const char *reply, size_t len) {
     uint64_t pc;
     (void)ctx;
@@ -374,7 +370,8 @@ void gdb_on_stop(struct backend *b, void *ctx, const char *reply, size_t len) {
         return;
     }
     gdb_take_expedited(b, &b->last);
-    if (b->freeing && is_call(b->last.reason)) { /* each thread that stands at one tells of it */
+    if (b->freeing &&
+        gdb_reason_is_call(b->last.reason)) { /* each thread that stands at one tells of it */
         gdb_continue(b);
         return;
     }

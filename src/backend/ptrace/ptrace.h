@@ -30,9 +30,10 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
-#define WATCHES 4   /* debug registers */
-#define AHEAD_MAX 6 /* ranges that are read before they are asked for */
-#define BACKS 4     /* signal handlers, one in the other, that have come at breakpoints */
+#define WATCHES 4                  /* debug registers */
+#define AHEAD_MAX 6                /* ranges that are read before they are asked for */
+#define OFTEN_NS UINT64_C(2000000) /* from a resume to the next hit, where hits come often */
+#define BACKS 4 /* signal handlers, one in the other, that have come at breakpoints */
 
 struct point;
 
@@ -236,9 +237,10 @@ struct task *native_only_task(void);    /* where there is no other, of any back 
 void native_detach(struct backend *b);
 
 /* wait.c */
-bool native_pump(
-    void); /* takes all that the kernel has to tell, for all back ends; false: nothing */
-bool native_pump_asleep(void);            /* the next thing, for which it sleeps till a signal */
+/* Takes all that the kernel has to tell, for all back ends. False: nothing. */
+bool native_pump(void);
+/* Sleeps until there is something, and takes that; false: a signal came first (spin.c's timer). */
+bool native_pump_asleep(void);
 bool native_interrupt(struct task *task); /* and waits until it has stopped; false: it is gone */
 void native_continue(struct task *task);
 void native_freeze(struct backend *b); /* all threads stand, until native_thaw() */
@@ -324,7 +326,9 @@ const struct native_call *native_call_of(const struct task *task);
  * bytes of code. The task's registers are known. */
 size_t native_read_ahead(struct task *task, const struct point *point, uint8_t *code, size_t size);
 void native_learn(struct task *task); /* before the memory of its hit is forgotten */
+/* The operation `came`: reads it now, and keeps it for a read() after the resume. */
 bool native_came(struct backend *b, const struct hit *hit, const struct want *want);
+/* What was kept of the hit; false: nothing. *out is a copy in `into`. */
 bool native_take_came(struct backend *b, const struct hit *hit, const struct want *want,
                       struct buffer *into, value_ref *out);
 void native_forget_came(struct backend *b);

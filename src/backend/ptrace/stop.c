@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 
 #define HITS_MAX 64 /* told at once; the others wait */
-#define OFTEN_NS UINT64_C(2000000)
 #define FALSE_TOLD_NS UINT64_C(50000000)
 
 void native_queue(struct task *task, enum task_stop stands, struct site *site) {

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/ptrace.h>
 
-#define OFTEN_NS UINT64_C(200000)
-
 /* ---- what is armed ---- */
 
 static void trace_calls(struct task *task) {
