@@ -1,7 +1,7 @@
 # bash completion for pickglass
 _pickglass() {
   local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" command="${COMP_WORDS[1]}"
-  local common="--help --quiet --verbose --resume --insecure --end-kills-target --kill-launched --connect-timeout --timeout --pid --binary"
+  local common="--help --quiet --verbose --resume --insecure --end-kills-target --kill-launched --follow-forks --connect-timeout --timeout --pid --binary"
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "run trace check list schema --help --version" -- "$word"))
     return
@@ -13,7 +13,7 @@ _pickglass() {
   case "$command" in
     run) COMPREPLY=($(compgen -W "$common --param --output --targets --target-stdout --require-hits" -- "$word")
                     $(compgen -f -X '!*.@(yaml|yml|json)' -- "$word") $(compgen -d -- "$word")) ;;
-    trace) COMPREPLY=($(compgen -W "$common --output --when --hits --for --stack --print-recipe" -- "$word")) ;;
+    trace) COMPREPLY=($(compgen -W "$common --output --target-stdout --require-hits --when --hits --for --stack --print-recipe" -- "$word")) ;;
     check) COMPREPLY=($(compgen -W "--help --param --pid --binary" -- "$word")
                       $(compgen -f -X '!*.@(yaml|yml|json)' -- "$word") $(compgen -d -- "$word")) ;;
     list) COMPREPLY=($(compgen -W "--help functions files types variables threads goroutines" -- "$word")

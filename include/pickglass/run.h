@@ -30,7 +30,9 @@ pick_run *pick_run_new(void);
 void pick_run_free(pick_run *run);
 
 /* The texts are copied. At least one recipe, unless the mode is PICK_LIST; several run together, as
- * one: probes of all, whose names must differ, and the tighter of each limit. */
+ * one: probes of all, whose names must differ, and the tighter of each limit. Errors say NAME:LINE:
+ * COLUMN. Where nobody has seen the text, further lines of `name` are names for its lines, and
+ * stand there instead. */
 pick_error *pick_run_recipe(pick_run *run, const char *name, const char *text, size_t len);
 pick_error *pick_run_params(pick_run *run, const pick_params *params);
 
@@ -63,6 +65,7 @@ enum pick_option {
     PICK_STATUS,           /* 1: a live line on stderr, if that is a terminal */
     PICK_CONNECT_MS,       /* how long to try to connect; 10000 */
     PICK_TIMEOUT_MS,       /* for one answer of a server; 10000 */
+    PICK_FOLLOW_FORKS,     /* 1: what a native target forks is a target, too */
 };
 void pick_run_option(pick_run *run, enum pick_option option, int value);
 

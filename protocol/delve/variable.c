@@ -126,23 +126,11 @@ static const char *memory(struct delve_reader *r, uint64_t address, uint64_t len
     return NULL;
 }
 
-/* How many of the first `n` bytes are left when the UTF-8 sequence that the cut goes through is
- * taken off. Bytes that begin no sequence are there because the text has them: they stay. */
-static size_t whole_characters(const char *bytes, size_t n) {
-    for (size_t back = 1; back <= 3 && back <= n; back++) {
-        unsigned char c = (unsigned char)bytes[n - back];
-        size_t needs = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-        if ((c & 0xc0) != 0x80)
-            return needs > back ? n - back : n;
-    }
-    return n;
-}
-
 static value_ref text_value(struct delve_reader *r, const char *bytes, size_t n, uint64_t of) {
     if (n > r->load.string)
         n = r->load.string;
     if (n < of)
-        n = whole_characters(bytes, n);
+        n = text_whole(bytes, n);
     value_ref ref = r->as == DELVE_AS_BYTES ? value_texted(r->into, VALUE_BYTES, bytes, n)
                                             : value_string(r->into, bytes, n);
     if (n < of)
@@ -204,7 +192,7 @@ static bool is_bytes(const json_t *v) {
 
 static value_ref bytes_value(struct delve_reader *r, const char *bytes, uint64_t n, uint64_t of) {
     if (r->as == DELVE_AS_TEXT && n < of)
-        n = whole_characters(bytes, n);
+        n = text_whole(bytes, n);
     value_ref ref = r->as == DELVE_AS_TEXT ? value_string(r->into, bytes, n)
                                            : value_texted(r->into, VALUE_BYTES, bytes, n);
     if (n < of)

@@ -5,6 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifdef HAVE_XML_LINE64
+#define LINE_OF XML_GetCurrentLineNumber64
+#else
+#define LINE_OF XML_GetCurrentLineNumber
+#endif
+
 #define DEPTH_MAX 8
 
 static const char *attribute(const char **attributes, const char *name) {
@@ -30,9 +36,9 @@ static struct error *parse(const char *what, const char *text, size_t len, void 
     XML_SetCharacterDataHandler(parser, characters);
     struct error *error = NULL;
     if (XML_Parse(parser, text, (int)len, 1) != XML_STATUS_OK)
-        error = error_new(ERROR_RUN, "%s that the stub sent is no XML: line %lu: %s", what,
-                          (unsigned long)XML_GetCurrentLineNumber(parser),
-                          XML_ErrorString(XML_GetErrorCode(parser)));
+        error =
+            error_new(ERROR_RUN, "%s that the stub sent is no XML: line %lu: %s", what,
+                      (unsigned long)LINE_OF(parser), XML_ErrorString(XML_GetErrorCode(parser)));
     XML_ParserFree(parser);
     return error;
 }

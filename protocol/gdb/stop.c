@@ -60,7 +60,7 @@ static const struct {
                {"vforkdone", REASON_VFORKDONE, NOTHING},
                {"exec", REASON_EXEC, NOTHING},
                {"library", REASON_LIBRARY, NOTHING},
-               {"create", REASON_OTHER, NOTHING},
+               {"create", REASON_CREATE, NOTHING},
                {"syscall_entry", REASON_SYSCALL, ADDRESS},
                {"syscall_return", REASON_SYSCALL_RETURN, ADDRESS}};
 

@@ -29,7 +29,7 @@ enum gdb_reason {
     REASON_LIBRARY,
     REASON_SYSCALL, /* `address` is its number */
     REASON_SYSCALL_RETURN,
-    REASON_OTHER, /* what has no meaning here: a new thread */
+    REASON_CREATE, /* a new thread, before it runs */
 };
 
 struct gdb_expedited {

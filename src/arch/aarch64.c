@@ -39,6 +39,7 @@ static size_t returns(const uint8_t *code, size_t size, uint64_t address, bool t
 
 const struct arch arch_aarch64 = {
     .name = "aarch64",
+    .bfd = "aarch64",
     .machine = EM_AARCH64,
     .word = 8,
     .pc = 32,
@@ -51,6 +52,7 @@ const struct arch arch_aarch64 = {
     .tls_variant = 1,
     .tls_gap = 16,
     .tls = 36,
+    .go_g = 28,
     .ranges = ranges,
     .range_count = sizeof ranges / sizeof *ranges,
     .aliases = aliases,

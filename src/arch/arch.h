@@ -42,8 +42,9 @@ typedef size_t arch_frame_setup_fn(const uint8_t *code, size_t size);
 
 struct arch {
     const char *name;
-    uint16_t machine;         /* e_machine of its ELF files */
-    uint8_t word;             /* bytes of a pointer */
+    const char *bfd;  /* its name in target descriptions, or how that begins (GDB's manual, G.2) */
+    uint16_t machine; /* e_machine of its ELF files */
+    uint8_t word;     /* bytes of a pointer */
     int16_t pc, sp, fp, link; /* slots; link -1: the return address is on the stack */
     int16_t return_column;    /* the DWARF column of the return address */
     uint8_t breakpoint[4], breakpoint_len;
@@ -51,6 +52,7 @@ struct arch {
     uint8_t tls_variant;  /* 1: TLS blocks above the thread pointer, 2: below */
     uint8_t tls_gap;      /* variant 1: bytes between the thread pointer and the first block */
     int16_t tls;          /* slot of the thread pointer; -1: not in a register that we see */
+    uint8_t go_g;         /* slot of the register that Go keeps a thread's g in */
     const struct arch_range *ranges;
     size_t range_count;
     const struct arch_register *aliases; /* other names people use: rip, pc, sp */

@@ -56,6 +56,7 @@ static size_t returns(const uint8_t *code, size_t size, uint64_t address, bool t
 
 const struct arch arch_arm = {
     .name = "arm",
+    .bfd = "arm",
     .machine = EM_ARM,
     .word = 4,
     .pc = 15,
@@ -68,6 +69,7 @@ const struct arch arch_arm = {
     .tls_variant = 1,
     .tls_gap = 8,
     .tls = 17,
+    .go_g = 10,
     .ranges = ranges,
     .range_count = sizeof ranges / sizeof *ranges,
     .aliases = aliases,

@@ -114,6 +114,21 @@ static bool has_prefix(const ZydisDecodedInstruction *instruction) {
     return (instruction->attributes & (ZYDIS_ATTRIB_HAS_LOCK | ZYDIS_ATTRIB_HAS_ADDRESSSIZE)) != 0;
 }
 
+bool emulate_repeats(const uint8_t *code, size_t size) {
+    static const ZydisInstructionAttributes repeats =
+        ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE;
+    ZydisDecoder decoder;
+    ZydisDecodedInstruction instruction;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    ZyanU64 target = 0;
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, size, &instruction, operands)))
+        return true;
+    bool branches = instruction.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE &&
+                    ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(&instruction, &operands[0], 0, &target));
+    return (instruction.attributes & repeats) || (branches && target == 0);
+}
+
 bool emulate_decode(const uint8_t *code, size_t size, uint64_t address, struct emulation *out) {
     ZydisDecoder decoder;
     ZydisDecodedInstruction instruction;

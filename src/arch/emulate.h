@@ -52,6 +52,10 @@ struct emulated_access {
 /* False: not one of these. */
 bool emulate_decode(const uint8_t *code, size_t size, uint64_t address, struct emulation *out);
 
+/* May a thread still stand at the instruction when it has executed it once: does it repeat (`rep
+ * movsb`), or jump to itself? Also true for what is no instruction. */
+bool emulate_repeats(const uint8_t *code, size_t size);
+
 /* What it reads and writes of memory. False: it depends on a register that is not valid. */
 bool emulate_accesses(const struct emulation *e, const struct registers *registers,
                       struct emulated_access *reads, struct emulated_access *writes);

@@ -55,6 +55,7 @@ static size_t returns(const uint8_t *code, size_t size, uint64_t address, bool t
 
 const struct arch arch_riscv64 = {
     .name = "riscv64",
+    .bfd = "riscv:rv64",
     .machine = EM_RISCV,
     .word = 8,
     .pc = 64,
@@ -66,6 +67,7 @@ const struct arch arch_riscv64 = {
     .breakpoint_len = 2,
     .tls_variant = 1,
     .tls = 4,
+    .go_g = 27,
     .ranges = ranges,
     .range_count = sizeof ranges / sizeof *ranges,
     .aliases = aliases,

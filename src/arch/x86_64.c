@@ -88,6 +88,7 @@ static size_t frame_setup(const uint8_t *code, size_t size) {
 
 const struct arch arch_x86_64 = {
     .name = "x86_64",
+    .bfd = "i386:x86-64",
     .machine = EM_X86_64,
     .word = 8,
     .pc = 16,
@@ -100,6 +101,7 @@ const struct arch arch_x86_64 = {
     .trap_advance = 1,
     .tls_variant = 2,
     .tls = 58,
+    .go_g = 14,
     .ranges = ranges,
     .range_count = sizeof ranges / sizeof *ranges,
     .aliases = aliases,

@@ -5,11 +5,11 @@
 #include <stdarg.h>
 
 enum error_class {
-    ERROR_USAGE = 1,       /* the command line is wrong */
-    ERROR_RECIPE = 2,      /* the recipe is invalid or does not fit the target */
-    ERROR_RUN = 3,         /* a connection, a target or a sink failed */
-    ERROR_LIMIT = 5,       /* a limit with `do: fail` tripped */
-    ERROR_UNSUPPORTED = 77 /* cannot be done here: exit 77 only with --skip-unsupported, else 3 */
+    ERROR_USAGE = 1,   /* the command line is wrong */
+    ERROR_RECIPE = 2,  /* the recipe is invalid or does not fit the target */
+    ERROR_RUN = 3,     /* a connection, a target or a sink failed */
+    ERROR_LIMIT = 5,   /* a limit with `do: fail` tripped */
+    ERROR_NO_HITS = 6, /* nothing hit, where a hit was required */
 };
 
 struct error {

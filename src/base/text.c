@@ -230,6 +230,16 @@ bool text_unbase64(char *text, size_t *len) {
     return true;
 }
 
+size_t text_whole(const char *bytes, size_t n) {
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        unsigned char c = (unsigned char)bytes[n - back];
+        size_t needs = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+        if ((c & 0xc0) != 0x80)
+            return needs > back ? n - back : n;
+    }
+    return n;
+}
+
 void *array_grow(void *array, size_t *cap, size_t count, size_t size) {
     if (count < *cap)
         return array;

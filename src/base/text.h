@@ -37,6 +37,10 @@ void text_double(struct buffer *out, double f);
 /* Nanoseconds without rounding: 1234567 -> "1.234567ms". Appends. */
 void text_duration_exact(struct buffer *out, double ns);
 
+/* How many of the first `n` bytes are left when the UTF-8 sequence that the cut goes through is
+ * taken off. Bytes that begin no sequence are there because the text has them: they stay. */
+size_t text_whole(const char *bytes, size_t n);
+
 bool text_is_name(const char *text);
 bool text_is_utf8(const char *bytes, size_t n);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: pickglass check RECIPE... [TARGET | --pid PID | --binary FILE] [-p NAME=VALUE]\n"
+    "usage: pickglass check RECIPE... [TARGET... | --pid PID | --binary FILE] [-p NAME=VALUE]\n"
     "\n"
     "Everything that can be known before a run. Shows how each recipe was understood, or\n"
     "all that is wrong with it, at its lines. With a target: whether its back end can do\n"
@@ -13,15 +13,11 @@ static const char help[] =
     "the conditions. The target is left as it was found: one that runs is halted for a\n"
     "moment, one that is stopped stays stopped.\n"
     "\n"
-    "With --binary: against the program's file and its debug info, with nothing running.\n"
-    "Every place, and every expression of C, C++, Go and Rust with its type; what is wrong\n"
-    "in one stands below it.\n"
+    "With --binary FILE, or FILE alone: against the program's file and its debug info, with\n"
+    "nothing running. Every place, and every expression of C, C++, Go and Rust with its type;\n"
+    "what is wrong in one stands below it.\n"
     "\n"
-    "Exit code: 0 fine, 2 something is wrong, 3 the target cannot be reached.\n";
-
-struct checked {
-    bool armed, failed;
-};
+    "Exit code: 0 fine, 1 usage, 2 something is wrong, 3 the target cannot be reached.\n";
 
 static void print_place(pick_value place) {
     const char *key, *text, *function = "", *file = "";
@@ -55,11 +51,10 @@ static void print_types(pick_value types) {
 }
 
 static void on_event(void *ctx, const pick_event *event) {
-    struct checked *checked = ctx;
+    const int *targets = ctx;
     const char *text, *type = pick_event_type(event);
     size_t len;
     if (!strcmp(type, "armed")) {
-        checked->armed = true;
         pick_value probes = pick_event_value(event, "probes");
         printf("on %s:\n", pick_event_target(event));
         for (size_t i = 0; i < pick_value_count(probes); i++) {
@@ -71,18 +66,45 @@ static void on_event(void *ctx, const pick_event *event) {
             pick_value places = pick_event_value(event, path);
             for (size_t k = 0; k < pick_value_count(places); k++)
                 print_place(pick_value_child(places, k, NULL));
+            snprintf(path, sizeof path, "probes.%zu.waits_for", i);
+            if (pick_value_text(pick_event_value(event, path), &text, &len))
+                printf("      waits for %.*s to be loaded\n", (int)len, text);
             snprintf(path, sizeof path, "probes.%zu.types", i);
             print_types(pick_event_value(event, path));
         }
     } else if (pick_value_text(pick_event_value(event, !strcmp(type, "end") ? "error" : "message"),
                                &text, &len)) {
-        fprintf(stderr, "%.*s\n", (int)len, text);
+        const char *target = *targets > 1 ? pick_event_target(event) : NULL;
+        fprintf(stderr, "%s%s%.*s\n", target ? target : "", target ? ": " : "", (int)len, text);
     }
 }
 
-static int check_on_target(const struct options *o, const char *path, const char *text, size_t len,
-                           const char *target) {
-    struct checked checked = {0};
+static bool is_recipe(const char *word) {
+    return !is_target(word) && !is_program(word);
+}
+
+static int count_targets(const struct options *o) {
+    int count = o->pids.count;
+    for (int i = 0; i < o->word_count; i++)
+        count += !is_recipe(o->words[i]);
+    return count;
+}
+
+/* A program's file is what there is to check on where no target is named. */
+static pick_error *add_targets(pick_run *run, const struct options *o, int count) {
+    pick_error *error = add_native(run, o);
+    for (int i = 0; i < o->word_count && !error; i++)
+        if (!is_recipe(o->words[i]))
+            error =
+                is_target(o->words[i]) ? add_target(run, o->words[i]) : add_file(run, o->words[i]);
+    if (o->binary && !error)
+        error = count ? pick_run_binary(run, o->binary) : add_file(run, o->binary);
+    return error;
+}
+
+static int check_on_targets(const struct options *o, const char *path, const char *text,
+                            size_t len) {
+    int count = count_targets(o);
     pick_run *run = pick_run_new();
     if (!run)
         return EXIT_RUN;
@@ -90,13 +112,11 @@ static int check_on_target(const struct options *o, const char *path, const char
     if (!error)
         error = pick_run_params(run, o->params);
     if (!error)
-        error = add_target(run, target);
+        error = add_targets(run, o, count);
     apply_options(run, o);
     pick_run_option(run, PICK_STATUS, 0);
     pick_run_mode(run, PICK_CHECK);
-    if (o->binary && !error)
-        error = pick_run_binary(run, o->binary);
-    pick_run_on_event(run, on_event, &checked);
+    pick_run_on_event(run, on_event, &count);
     int code = error ? pick_error_code(error) : pick_run_all(run, &error);
     if (error)
         say_error(error);
@@ -104,7 +124,7 @@ static int check_on_target(const struct options *o, const char *path, const char
     return code;
 }
 
-static int check_recipe(const struct options *o, const char *path, const char *target) {
+static int check_recipe(const struct options *o, const char *path) {
     char *text, *described = NULL;
     size_t len;
     pick_error *error = pick_read_file(path, &text, &len);
@@ -119,8 +139,8 @@ static int check_recipe(const struct options *o, const char *path, const char *t
     } else {
         fputs(described, stdout);
         fflush(stdout);
-        if (target)
-            code = check_on_target(o, path, text, len, target);
+        if (count_targets(o) || o->binary)
+            code = check_on_targets(o, path, text, len);
     }
     free(described);
     free(text);
@@ -129,27 +149,14 @@ static int check_recipe(const struct options *o, const char *path, const char *t
 
 static int check_main(int argc, char **argv) {
     struct options o;
-    const char *target = NULL;
     int code, worst = EXIT_FINE, recipes = 0;
     if (!options_read(&check_command, argc, argv, &o, &code))
         return code;
-    char binary[4096];
-    for (int i = 0; i < o.word_count; i++)
-        if (is_target(o.words[i]))
-            target = o.words[i];
-    if (o.pid) {
-        snprintf(binary, sizeof binary, "native:%s", o.pid);
-        target = binary;
-    }
-    if (o.binary && !target) {
-        snprintf(binary, sizeof binary, "file:%s", o.binary);
-        target = binary;
-    }
     for (int i = 0; i < o.word_count; i++) {
-        if (is_target(o.words[i]))
+        if (!is_recipe(o.words[i]))
             continue;
         recipes++;
-        code = check_recipe(&o, o.words[i], target);
+        code = check_recipe(&o, o.words[i]);
         worst = code ? code : worst;
     }
     if (!recipes)

@@ -3,31 +3,35 @@
 
 #include <pickglass/pickglass.h>
 
-enum { EXIT_FINE = 0, EXIT_USAGE = 1, EXIT_RECIPE = 2, EXIT_RUN = 3, EXIT_UNSUPPORTED = 77 };
+enum { EXIT_FINE = 0, EXIT_USAGE = 1, EXIT_RECIPE = 2, EXIT_RUN = 3 };
 
 struct command {
     const char *name;
     const char *summary; /* a line for `pickglass --help` */
     const char *help;    /* all of `pickglass NAME --help` */
-    const char *options; /* which of the common ones it takes: their short letters, see options.c */
+    const char *options; /* which of the common ones it takes: their groups, see options.c; and 'x':
+                            a program behind "--" */
     int (*run)(int argc, char **argv);
 };
 
 extern const struct command run_command, trace_command, check_command, list_command, schema_command;
 
+/* An option that may be there several times. */
+struct several {
+    const char *list[16];
+    int count;
+};
+
 /* What the common options said. */
 struct options {
     pick_params *params;
-    const char *sinks[16];
-    int sink_count;
+    struct several sinks, pids;
     const char *binary, *targets_file, *target_output, *when, *hits, *duration, *stack;
-    int resume, end_kills_target, insecure, kill_launched, require_hits, quiet, verbose,
-        print_recipe;
-    int skip_unsupported;
+    int resume, end_kills_target, insecure, kill_launched, follow_forks, require_hits;
+    int quiet, verbose, print_recipe;
     int connect_ms, timeout_ms;
     char **words; /* what is no option, in its order */
     int word_count;
-    const char *pid;
     char **program; /* what follows "--", ends with NULL; or NULL */
 };
 
@@ -41,9 +45,11 @@ int say_error(pick_error *error);
 int say_usage(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Is this word a target, rather than a recipe or an expression? */
+/* Is this word a target, or meant as one, rather than a recipe or an expression? */
 bool is_target(const char *word);
+bool is_program(const char *word); /* a file that could be executed, or a core */
 pick_error *add_target(pick_run *run, const char *word);              /* URI or NAME=URI */
+pick_error *add_file(pick_run *run, const char *path);                /* a program's file */
 pick_error *add_native(pick_run *run, const struct options *options); /* --pid, -- PROGRAM */
 void apply_options(pick_run *run, const struct options *options);
 pick_error *add_sinks(pick_run *run, const struct options *options);

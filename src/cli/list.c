@@ -64,14 +64,13 @@ static int list(const struct options *o) {
     pick_run *run = pick_run_new();
     if (!run)
         return EXIT_RUN;
-    char **what = o->words + !o->pid;
+    char **what = o->words + !o->pids.count;
     pick_error *error =
         pick_run_list(run, what[0], what < o->words + o->word_count - 1 ? what[1] : NULL);
-    char file[4096];
-    snprintf(file, sizeof file, "file:%s", o->words[0]);
     if (!error)
-        error = o->pid ? add_native(run, o)
-                       : add_target(run, is_target(o->words[0]) ? o->words[0] : file);
+        error = o->pids.count            ? add_native(run, o)
+                : is_target(o->words[0]) ? add_target(run, o->words[0])
+                                         : add_file(run, o->words[0]);
     if (o->binary && !error)
         error = pick_run_binary(run, o->binary);
     apply_options(run, o);
@@ -90,10 +89,13 @@ static int list_main(int argc, char **argv) {
     int code;
     if (!options_read(&list_command, argc, argv, &o, &code))
         return code;
-    int least = o.pid ? 1 : 2;
-    if (o.word_count < least || o.word_count > least + 1)
+    int least = o.pids.count ? 1 : 2;
+    if (o.pids.count > 1)
+        code = say_usage(&list_command, "it shows one target at a time, and there are %d --pid",
+                         o.pids.count);
+    else if (o.word_count < least || o.word_count > least + 1)
         code = say_usage(&list_command, "it needs a target and what to list");
-    else if (!o.pid && !is_target(o.words[0]) && access(o.words[0], R_OK))
+    else if (!o.pids.count && !is_target(o.words[0]) && access(o.words[0], R_OK))
         code = say_usage(&list_command, "\"%s\" is no target, and no file that can be read",
                          o.words[0]);
     else

@@ -1,6 +1,9 @@
 #include "cli/cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,20 +35,47 @@ static int unknown(const char *word) {
     return EXIT_USAGE;
 }
 
+/* One of the three that is closed would be the next file's number, which would be written to. What
+ * stands there now can be neither read nor written, as the closed one. */
+static bool reserve_standard_files(void) {
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd)
+            return false;
+    return true;
+}
+
+/* What was printed may not have arrived: a disk is full. */
+static int finish(int code) {
+    if (!fflush(stdout) && !ferror(stdout))
+        return code;
+    fprintf(stderr, "pickglass: writing to the standard output: %s\n", strerror(errno));
+    return code ? code : EXIT_RUN;
+}
+
+/* Also `pickglass help run`. */
+static int dispatch(int argc, char **argv) {
+    bool wants_help = argc > 2 && !strcmp(argv[1], "help");
+    char *word = argv[wants_help ? 2 : 1], *help[] = {word, "--help", NULL};
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (!strcmp(word, commands[i]->name))
+            return wants_help ? commands[i]->run(2, help) : commands[i]->run(argc - 1, argv + 1);
+    return unknown(word);
+}
+
 /* A sink reports a reader that has gone; a signal would end us in the middle of that. */
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
-    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
-        !strcmp(argv[1], "help")) {
+    if (!reserve_standard_files())
+        return EXIT_RUN;
+    bool wants_help = argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h");
+    if (wants_help || (argc == 2 && !strcmp(argv[1], "help"))) {
         print_help();
-        return argc < 2 ? EXIT_USAGE : EXIT_FINE;
+        return finish(argc < 2 ? EXIT_USAGE : EXIT_FINE);
     }
     if (!strcmp(argv[1], "--version")) {
         puts("pickglass " PICKGLASS_VERSION);
-        return EXIT_FINE;
+        return finish(EXIT_FINE);
     }
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (!strcmp(argv[1], commands[i]->name))
-            return commands[i]->run(argc - 1, argv + 1);
-    return unknown(argv[1]);
+    return finish(dispatch(argc, argv));
 }

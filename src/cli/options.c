@@ -1,66 +1,29 @@
 /* The options that commands share. */
 #include "cli/cli.h"
 
-#include <ctype.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    O_BINARY = 256,
-    O_TARGETS,
-    O_TARGET_STDOUT,
-    O_RESUME,
-    O_END_KILLS,
-    O_INSECURE,
-    O_KILL_LAUNCHED,
-    O_REQUIRE_HITS,
-    O_WHEN,
-    O_HITS,
-    O_FOR,
-    O_STACK,
-    O_PRINT_RECIPE,
-    O_CONNECT,
-    O_TIMEOUT,
-    O_SKIP_UNSUPPORTED,
-    O_PID,
-    O_RECORD,
-};
+/* One of them is on the command line, with `optarg`. False: the exit code is in *code, and all has
+ * been said. */
+struct known;
+typedef bool take_fn(const struct command *command, const struct known *option, struct options *out,
+                     int *code);
 
-/* `letter`: in a command's `options` it says that the command takes it. */
-static const struct {
-    struct option option;
-    char letter;
-} known[] = {
-    {{"help", no_argument, NULL, 'h'}, 'h'},
-    {{"param", required_argument, NULL, 'p'}, 'p'},
-    {{"output", required_argument, NULL, 'o'}, 'o'},
-    {{"quiet", no_argument, NULL, 'q'}, 'q'},
-    {{"verbose", no_argument, NULL, 'v'}, 'q'},
-    {{"binary", required_argument, NULL, O_BINARY}, 'b'},
-    {{"targets", required_argument, NULL, O_TARGETS}, 't'},
-    {{"target-stdout", required_argument, NULL, O_TARGET_STDOUT}, 'c'},
-    {{"resume", no_argument, NULL, O_RESUME}, 'c'},
-    {{"end-kills-target", no_argument, NULL, O_END_KILLS}, 'c'},
-    {{"insecure", no_argument, NULL, O_INSECURE}, 'c'},
-    {{"kill-launched", no_argument, NULL, O_KILL_LAUNCHED}, 'c'},
-    {{"connect-timeout", required_argument, NULL, O_CONNECT}, 'c'},
-    {{"timeout", required_argument, NULL, O_TIMEOUT}, 'c'},
-    {{"require-hits", no_argument, NULL, O_REQUIRE_HITS}, 'r'},
-    {{"skip-unsupported", no_argument, NULL, O_SKIP_UNSUPPORTED}, 'r'},
-    {{"when", required_argument, NULL, O_WHEN}, 'w'},
-    {{"hits", required_argument, NULL, O_HITS}, 'w'},
-    {{"for", required_argument, NULL, O_FOR}, 'w'},
-    {{"stack", required_argument, NULL, O_STACK}, 'w'},
-    {{"print-recipe", no_argument, NULL, O_PRINT_RECIPE}, 'w'},
-    {{"pid", required_argument, NULL, O_PID}, 'c'},
-    {{"record", required_argument, NULL, O_RECORD}, 'r'},
+struct known {
+    const char *name;
+    char letter; /* its short form; 0: none */
+    char group;  /* in a command's `options` it says that the command takes it; 'h': all do */
+    bool argument;
+    take_fn *take;
+    size_t at; /* the field of struct options that it sets */
 };
-#define KNOWN (sizeof known / sizeof *known)
 
 int say_error(pick_error *error) {
     int code = pick_error_code(error);
@@ -91,61 +54,160 @@ static int milliseconds(const char *text) {
     return end == text || factor == 0 || value < 1 || value > 86400000 ? -1 : (int)value;
 }
 
-static bool duration(const struct command *command, const char *name, const char *text, int *out,
-                     int *code) {
-    *out = milliseconds(text);
-    if (*out > 0)
-        return true;
-    *code = say_usage(command, "--%s %s: not a duration like 500ms or 10s", name, text);
+static void *field(const struct known *option, struct options *out) {
+    return (char *)out + option->at;
+}
+
+static bool take_help(const struct command *command, const struct known *option,
+                      struct options *out, int *code) {
+    (void)option;
+    (void)out;
+    fputs(command->help, stdout);
+    *code = EXIT_FINE;
     return false;
 }
 
-static bool not_yet(const struct command *command, const char *what, int *code) {
-    *code = say_usage(command, "%s is not there yet", what);
-    return false;
+static bool take_flag(const struct command *command, const struct known *option,
+                      struct options *out, int *code) {
+    (void)command;
+    (void)code;
+    *(int *)field(option, out) = 1;
+    return true;
 }
 
-static bool take(const struct command *command, int option, struct options *o, int *code) {
-    pick_error *error;
-    switch (option) {
-    case 'h':
-        fputs(command->help, stdout);
-        *code = EXIT_FINE;
+/* Of two that differ only one could be meant, and we do not know which. */
+static bool take_text(const struct command *command, const struct known *option,
+                      struct options *out, int *code) {
+    const char **text = field(option, out);
+    if (*text) {
+        *code = say_usage(command, "--%s is there twice: \"%s\" and \"%s\"; it takes one",
+                          option->name, *text, optarg);
         return false;
-    case 'p':
-        error = pick_params_add(o->params, optarg);
-        if (!error)
-            return true;
+    }
+    *text = optarg;
+    return true;
+}
+
+static bool take_one_more(const struct command *command, const struct known *option,
+                          struct options *out, int *code) {
+    struct several *several = field(option, out);
+    if (several->count == (int)(sizeof several->list / sizeof *several->list)) {
+        *code = say_usage(command, "--%s: more than %d", option->name, several->count);
+        return false;
+    }
+    several->list[several->count++] = optarg;
+    return true;
+}
+
+static bool take_param(const struct command *command, const struct known *option,
+                       struct options *out, int *code) {
+    (void)command;
+    (void)option;
+    pick_error *error = pick_params_add(out->params, optarg);
+    if (error)
         *code = say_error(error);
-        return false;
-    case 'o':
-        if (o->sink_count == (int)(sizeof o->sinks / sizeof *o->sinks)) {
-            *code = say_usage(command, "more than 16 sinks");
-            return false;
-        }
-        o->sinks[o->sink_count++] = optarg;
+    return !error;
+}
+
+static bool take_duration(const struct command *command, const struct known *option,
+                          struct options *out, int *code) {
+    int *ms = field(option, out);
+    *ms = milliseconds(optarg);
+    if (*ms > 0)
         return true;
-    case 'q': o->quiet = 1; return true;
-    case 'v': o->verbose = 1; return true;
-    case O_BINARY: o->binary = optarg; return true;
-    case O_PID: o->pid = optarg; return true;
-    case O_RECORD: return not_yet(command, "--record", code);
-    case O_TARGETS: o->targets_file = optarg; return true;
-    case O_TARGET_STDOUT: o->target_output = optarg; return true;
-    case O_RESUME: o->resume = 1; return true;
-    case O_END_KILLS: o->end_kills_target = 1; return true;
-    case O_INSECURE: o->insecure = 1; return true;
-    case O_KILL_LAUNCHED: o->kill_launched = 1; return true;
-    case O_CONNECT: return duration(command, "connect-timeout", optarg, &o->connect_ms, code);
-    case O_TIMEOUT: return duration(command, "timeout", optarg, &o->timeout_ms, code);
-    case O_REQUIRE_HITS: o->require_hits = 1; return true;
-    case O_SKIP_UNSUPPORTED: o->skip_unsupported = 1; return true;
-    case O_WHEN: o->when = optarg; return true;
-    case O_HITS: o->hits = optarg; return true;
-    case O_FOR: o->duration = optarg; return true;
-    case O_STACK: o->stack = optarg; return true;
-    case O_PRINT_RECIPE: o->print_recipe = 1; return true;
-    default: *code = say_usage(command, "see the line above"); return false;
+    *code = say_usage(command, "--%s %s: not a duration like 500ms or 10s", option->name, optarg);
+    return false;
+}
+
+static bool take_later(const struct command *command, const struct known *option,
+                       struct options *out, int *code) {
+    (void)out;
+    *code = say_usage(command, "--%s is not there yet", option->name);
+    return false;
+}
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct known known[] = {
+    {"help", 'h', 'h', false, take_help, 0},
+    {"param", 'p', 'p', true, take_param, 0},
+    {"output", 'o', 'o', true, take_one_more, AT(sinks)},
+    {"quiet", 'q', 'q', false, take_flag, AT(quiet)},
+    {"verbose", 'v', 'q', false, take_flag, AT(verbose)},
+    {"pid", 0, 'c', true, take_one_more, AT(pids)},
+    {"binary", 0, 'b', true, take_text, AT(binary)},
+    {"targets", 0, 't', true, take_text, AT(targets_file)},
+    {"target-stdout", 0, 'c', true, take_text, AT(target_output)},
+    {"resume", 0, 'c', false, take_flag, AT(resume)},
+    {"end-kills-target", 0, 'c', false, take_flag, AT(end_kills_target)},
+    {"insecure", 0, 'c', false, take_flag, AT(insecure)},
+    {"kill-launched", 0, 'c', false, take_flag, AT(kill_launched)},
+    {"follow-forks", 0, 'f', false, take_flag, AT(follow_forks)},
+    {"connect-timeout", 0, 'c', true, take_duration, AT(connect_ms)},
+    {"timeout", 0, 'c', true, take_duration, AT(timeout_ms)},
+    {"require-hits", 0, 'r', false, take_flag, AT(require_hits)},
+    {"when", 0, 'w', true, take_text, AT(when)},
+    {"hits", 0, 'w', true, take_text, AT(hits)},
+    {"for", 0, 'w', true, take_text, AT(duration)},
+    {"stack", 0, 'w', true, take_text, AT(stack)},
+    {"print-recipe", 0, 'w', false, take_flag, AT(print_recipe)},
+    {"record", 0, 'r', true, take_later, 0},
+};
+#define KNOWN (sizeof known / sizeof *known)
+
+/* What getopt says of it. */
+static int value_of(const struct known *option) {
+    return option->letter ? option->letter : 256 + (int)(option - known);
+}
+
+static bool take(const struct command *command, int value, struct options *out, int *code) {
+    for (size_t i = 0; i < KNOWN; i++)
+        if (value_of(&known[i]) == value)
+            return known[i].take(command, &known[i], out, code);
+    *code = say_usage(command, "see the line above");
+    return false;
+}
+
+/* "-hits" would be -h, and more: users of Go's flags write it so. */
+static bool has_one_dash(const struct command *command, char **argv, int argc, int *code) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+        for (size_t k = 0; k < KNOWN && argv[i][0] == '-'; k++)
+            if (!strcmp(argv[i] + 1, known[k].name)) {
+                *code = say_usage(command, "%s has two dashes: -%s", argv[i], argv[i]);
+                return true;
+            }
+    return false;
+}
+
+/* What follows "--" is a program's; the rest is ours. */
+static bool split_program(const struct command *command, int *argc, char **argv,
+                          struct options *out, int *code) {
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], "--"))
+            continue;
+        out->program = argv + i + 1;
+        *argc = i;
+        if (strchr(command->options, 'x') && *out->program)
+            return true;
+        *code = *out->program
+                    ? say_usage(command, "it launches no program: \"-- %s\"", *out->program)
+                    : say_usage(command, "which program? Nothing follows \"--\"");
+        return false;
+    }
+    return true;
+}
+
+/* The tables that getopt wants, of the options that the command takes. */
+static void tables_for(const struct command *command, struct option *table, char *letters) {
+    for (size_t i = 0; i < KNOWN; i++) {
+        const struct known *option = &known[i];
+        if (option->group != 'h' && !strchr(command->options, option->group))
+            continue;
+        *table++ = (struct option){option->name, option->argument, NULL, value_of(option)};
+        if (option->letter)
+            *letters++ = option->letter;
+        if (option->letter && option->argument)
+            *letters++ = ':';
     }
 }
 
@@ -153,30 +215,16 @@ static bool take(const struct command *command, int option, struct options *o, i
 bool options_read(const struct command *command, int argc, char **argv, struct options *out,
                   int *code) {
     struct option table[KNOWN + 1] = {0};
-    char letters[32] = "", *at = letters;
-    size_t n = 0;
-    for (size_t i = 0; i < KNOWN; i++) {
-        if (known[i].letter != 'h' && !strchr(command->options, known[i].letter))
-            continue;
-        table[n++] = known[i].option;
-        if (known[i].option.val < 256) {
-            *at++ = (char)known[i].option.val;
-            if (known[i].option.has_arg)
-                *at++ = ':';
-        }
-    }
-    *out = (struct options){.params = pick_params_new(), .connect_ms = 10000, .timeout_ms = 10000};
-    char name[64];
+    char letters[32] = "", name[64];
+    int option;
+    *out = (struct options){.connect_ms = 10000, .timeout_ms = 10000};
+    if (has_one_dash(command, argv, argc, code) || !split_program(command, &argc, argv, out, code))
+        return false;
+    tables_for(command, table, letters);
     snprintf(name, sizeof name, "pickglass %s", command->name);
     argv[0] = name;
     optind = 1;
-    for (int i = 1; i < argc && !out->program; i++) {
-        if (strcmp(argv[i], "--"))
-            continue;
-        out->program = argv + i + 1;
-        argc = i;
-    }
-    int option;
+    out->params = pick_params_new();
     while ((option = getopt_long(argc, argv, letters, table, NULL)) != -1) {
         if (take(command, option, out, code))
             continue;
@@ -193,78 +241,12 @@ void options_clear(struct options *options) {
     options->params = NULL;
 }
 
-static const char *const schemes[] = {
-    "dlv:", "dlv+", "file:", "gdb:", "gdb+", "native:", "native+exec:"};
-
-static bool has_scheme(const char *word) {
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        if (!strncmp(word, schemes[i], strlen(schemes[i])))
-            return true;
-    return false;
-}
-
-static const char *behind_name(const char *word) {
-    const char *p = word;
-    while (isalnum((unsigned char)*p) || *p == '_' || *p == '-' || *p == '.')
-        p++;
-    return *p == '=' && p > word ? p + 1 : NULL;
-}
-
-bool is_target(const char *word) {
-    const char *uri = behind_name(word);
-    return has_scheme(word) || (uri && (has_scheme(uri) || strstr(uri, "://")));
-}
-
-pick_error *add_target(pick_run *run, const char *word) {
-    const char *uri = has_scheme(word) ? NULL : behind_name(word);
-    if (!uri)
-        return pick_run_target(run, NULL, word);
-    char name[128];
-    snprintf(name, sizeof name, "%.*s", (int)(uri - 1 - word), word);
-    return pick_run_target(run, name, uri);
-}
-
-/* Each word as it is, whatever a shell would make of it. */
-static void put_word(FILE *out, const char *word) {
-    fputs(" '", out);
-    for (; *word; word++)
-        if (*word == '\'')
-            fputs("'\\''", out);
-        else
-            fputc(*word, out);
-    fputc('\'', out);
-}
-
-static pick_error *add_program(pick_run *run, char **words) {
-    char *uri = NULL;
-    size_t len;
-    FILE *out = open_memstream(&uri, &len);
-    if (!out)
-        return NULL;
-    fputs("native+exec:", out);
-    for (; *words; words++)
-        put_word(out, *words);
-    fclose(out);
-    pick_error *error = pick_run_target(run, NULL, uri);
-    free(uri);
-    return error;
-}
-
-pick_error *add_native(pick_run *run, const struct options *o) {
-    char uri[64];
-    pick_error *error = NULL;
-    if (o->pid) {
-        snprintf(uri, sizeof uri, "native:%.40s", o->pid);
-        error = pick_run_target(run, NULL, uri);
-    }
-    return !error && o->program ? add_program(run, o->program) : error;
-}
-
 void apply_options(pick_run *run, const struct options *o) {
     pick_run_option(run, PICK_RESUME, o->resume);
     pick_run_option(run, PICK_END_KILLS_TARGET, o->end_kills_target);
     pick_run_option(run, PICK_INSECURE, o->insecure);
     pick_run_option(run, PICK_KILL_LAUNCHED, o->kill_launched);
+    pick_run_option(run, PICK_FOLLOW_FORKS, o->follow_forks);
     pick_run_option(run, PICK_REQUIRE_HITS, o->require_hits);
     pick_run_option(run, PICK_CONNECT_MS, o->connect_ms);
     pick_run_option(run, PICK_TIMEOUT_MS, o->timeout_ms);
@@ -276,9 +258,9 @@ pick_error *add_sinks(pick_run *run, const struct options *o) {
     pick_error *error = o->target_output ? pick_run_target_output(run, o->target_output) : NULL;
     if (o->binary && !error)
         error = pick_run_binary(run, o->binary);
-    for (int i = 0; i < o->sink_count && !error; i++)
-        error = pick_run_sink(run, o->sinks[i]);
-    if (!o->sink_count && !error)
+    for (int i = 0; i < o->sinks.count && !error; i++)
+        error = pick_run_sink(run, o->sinks.list[i]);
+    if (!o->sinks.count && !error)
         error = pick_run_sink(run, "-");
     return error;
 }
@@ -318,10 +300,10 @@ static void tell_errors(const pick_event *event) {
 }
 
 static bool shows_text(const struct options *o) {
-    bool text = isatty(STDOUT_FILENO) && !o->sink_count;
-    for (int i = 0; i < o->sink_count; i++)
-        text |=
-            (!strcmp(o->sinks[i], "-") && isatty(STDOUT_FILENO)) || !strcmp(o->sinks[i], "text:-");
+    bool text = isatty(STDOUT_FILENO) && !o->sinks.count;
+    for (int i = 0; i < o->sinks.count; i++)
+        text |= (!strcmp(o->sinks.list[i], "-") && isatty(STDOUT_FILENO)) ||
+                !strcmp(o->sinks.list[i], "text:-");
     return text;
 }
 

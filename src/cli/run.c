@@ -22,14 +22,15 @@ static const char help[] =
     "  gdb+pipe:COMMAND         'gdb+pipe:ssh box gdbserver - --attach 42'; gdb+unix:/PATH\n"
     "                           gdb+serial:/dev/ttyX?baud=N; gdb+ssh://USER@HOST/127.0.0.1:PORT\n"
     "  gdb://HOST:PORT?attach=PID, ?run=PROGRAM%20ARGUMENTS    through gdbserver --multi\n"
-    "  native:PID, --pid PID    a process of this machine, traced by pickglass itself\n"
+    "  native:PID, --pid PID    a process of this machine, traced by pickglass itself; may be\n"
+    "                           repeated\n"
     "  -- PROGRAM [ARGUMENT...] launch one, and trace it so\n"
     "\n"
     "  -p, --param NAME=VALUE   a parameter of the recipe; NAME=@FILE reads it\n"
     "  -o, --output SINK        FILE.jsonl, FILE.txt, \"-\", text:PATH, jsonl:PATH; may be\n"
     "                           repeated; files are appended to. Default \"-\": text\n"
     "                           on a terminal, else JSON lines\n"
-    "      --binary FILE        the program's file, where a stub does not tell it\n"
+    "      --binary FILE        the program's file, where a gdb stub does not tell it\n"
     "      --targets FILE       more targets: one URI or NAME=URI a line, or a YAML list\n"
     "  -q, --quiet              no live status line\n"
     "  -v, --verbose            what each target took on the wire: requests, round trips\n"
@@ -37,6 +38,7 @@ static const char help[] =
     "      --resume             go on with a target that somebody else has stopped\n"
     "      --end-kills-target   use a server that kills its target when we leave\n"
     "      --insecure           allow an unencrypted connection to another machine\n"
+    "      --follow-forks       what a native target forks is a target, too: NAME/PID\n"
     "      --kill-launched      end the servers and programs that we started with the run\n"
     "      --target-stdout FILE output of what we start (default: stderr)\n"
     "      --connect-timeout T  how long to try to connect (10s)\n"
@@ -88,15 +90,24 @@ static int run_recipes(const struct options *o) {
 
 static int run_main(int argc, char **argv) {
     struct options o;
+    const char *program = NULL;
     int code, recipes = 0;
     if (!options_read(&run_command, argc, argv, &o, &code))
         return code;
-    for (int i = 0; i < o.word_count; i++)
+    for (int i = 0; i < o.word_count; i++) {
         recipes += !is_target(o.words[i]);
-    code = recipes ? run_recipes(&o) : say_usage(&run_command, "which recipe?");
+        program = is_program(o.words[i]) ? o.words[i] : program;
+    }
+    if (program)
+        code = say_usage(&run_command,
+                         "%s is a program's file, and no recipe: `-- %s` launches it, --pid PID "
+                         "traces one that runs already",
+                         program, program);
+    else
+        code = recipes ? run_recipes(&o) : say_usage(&run_command, "which recipe?");
     options_clear(&o);
     return code;
 }
 
 const struct command run_command = {"run", "run a recipe on targets; events come out", help,
-                                    "poqbtcr", run_main};
+                                    "poqbtcrfx", run_main};

@@ -247,8 +247,9 @@ struct expr_value expr_eval(const struct expr *expr, const struct expr_env *env)
 
 void expr_show(const struct expr_value *value, const struct buffer *in, struct buffer *out) {
     char text[32];
-    if (is_number(value) && value->unit == UNIT_TIME && as_double(value) >= 0) {
-        buffer_puts(out, text_duration(text, (uint64_t)as_double(value)));
+    double number = is_number(value) ? as_double(value) : -1;
+    if (value->unit == UNIT_TIME && number >= 0 && number < 0x1p64) {
+        buffer_puts(out, text_duration(text, (uint64_t)number));
         return;
     }
     switch (value->kind) {
@@ -260,4 +261,6 @@ void expr_show(const struct expr_value *value, const struct buffer *in, struct b
     case EXPR_TREE: value_json(in, value->tree, out); break;
     case EXPR_FAILED: buffer_printf(out, "<%s>", value->text); break;
     }
+    if (number >= 0x1p64 && value->unit == UNIT_TIME) /* 584 years */
+        buffer_puts(out, "ns");
 }

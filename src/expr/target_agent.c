@@ -94,7 +94,8 @@ static bool load_bits(struct agent_compiler *c, struct agent_entry *entry,
 /* The entry is on top of the agent's stack. */
 static bool load_top(struct agent_compiler *c, struct agent_entry *entry) {
     const struct type *plain = type_plain(entry->type);
-    bool decays = plain->kind == TYPE_ARRAY || plain->kind == TYPE_FUNCTION;
+    bool code = plain->kind == TYPE_FUNCTION && !plain->unit_go; /* Go's are pointers */
+    bool decays = plain->kind == TYPE_ARRAY || code;
     if (!entry->place)
         return agent_is_word(plain) || agent_fail(c, "it is no integer");
     entry->place = false;
@@ -446,6 +447,8 @@ static bool (*const compilers[])(struct agent_compiler *c, const struct insn *in
 };
 
 bool agent_compile(struct agent_compiler *c, const struct target_expr *expr) {
+    if (expr->generic)
+        return agent_fail(c, "what its types are is known at run time only");
     if (c->site->space->arch->word != 8)
         return agent_fail(c, "only 64-bit targets are compiled for");
     for (size_t at = 0; at <= expr->count; at++) {

@@ -1,5 +1,5 @@
 /* From the tree of an expression to its program: names resolved, types checked. */
-#include "expr/target_compiler.h"
+#include "expr/target_generic.h"
 
 #include "base/text.h"
 #include <stdlib.h>
@@ -46,18 +46,35 @@ const struct shape *compiler_shape_of(struct compiler *c, const struct type *typ
     struct shape shape = {0};
     shape_fn *fn = c->view.site->shape;
     const struct type *plain = type_plain(type);
-    if (!fn || !type_is_composite(plain) || !fn(c->view.module, plain, &shape))
+    bool may = type_is_composite(plain) || (plain->kind == TYPE_POINTER && plain->unit_go);
+    if (!fn || !may || !fn(c->view.module, type, &shape))
         return NULL;
     return arena_copy(&c->expr->arena, &shape, sizeof shape);
+}
+
+const struct type *compiler_part(struct compiler *c, const struct type *type, uint64_t offset) {
+    struct member part = {.type = type, .offset = offset};
+    const struct member *copy = arena_copy(&c->expr->arena, &part, sizeof part);
+    if (!copy && !c->error)
+        c->error = error_no_memory();
+    compiler_emit(c, I_MEMBER, type)->member = copy;
+    return copy ? type : NULL;
 }
 
 const struct type *compiler_inside(struct compiler *c, const struct type *type) {
     const struct shape *shape = type ? compiler_shape_of(c, type) : NULL;
     if (!shape || shape->kind != SHAPE_PART)
         return type;
-    struct member part = {.type = shape->element, .offset = shape->data};
-    compiler_emit(c, I_MEMBER, part.type)->member = arena_copy(&c->expr->arena, &part, sizeof part);
-    return part.type;
+    return compiler_part(c, shape->element, shape->data);
+}
+
+const struct type *compiler_operand(struct compiler *c, int node) {
+    const struct type *type = compiler_compile(c, node);
+    const struct shape *shape = type ? compiler_shape_of(c, type) : NULL;
+    const struct type *inside =
+        shape && shape->kind == SHAPE_PART ? type_plain(shape->element) : NULL;
+    bool scalar = inside && (type_is_number(inside) || inside->kind == TYPE_POINTER);
+    return scalar ? compiler_inside(c, type) : type;
 }
 
 /* A reference is what it refers to. */
@@ -170,8 +187,15 @@ static const struct type *compile_measure(struct compiler *c, const struct targe
         compiler_emit(c, I_NUMBER, result)->u = plain->count;
         return result;
     }
-    bool nodes = shape && (shape->kind == SHAPE_TREE || shape->kind == SHAPE_CHAIN);
-    if (!shape || (shape->kind != SHAPE_TEXT && shape->kind != SHAPE_LIST && !nodes) ||
+    if (shape && shape->kind == SHAPE_SEQUENCE && node->kind == TN_LEN) {
+        compiler_emit(c, I_POP, NULL);
+        struct insn *insn = compiler_emit(c, I_NUMBER, result);
+        sequence_element(c->view.site->shape, c->view.module, shape, UINT64_MAX, &insn->u);
+        return result;
+    }
+    bool nodes = shape && (shape_has_entries(shape) || shape->kind == SHAPE_BITS ||
+                           shape->kind == SHAPE_FIXED_BITS);
+    if (!shape || (!shape_has_order(shape) && !nodes && shape->kind != SHAPE_CHANNEL) ||
         (nodes && node->kind == TN_CAP))
         return compiler_fail(c, node, "%s has no %s", compiler_type_text(c, type),
                              nodes ? "capacity" : "length");
@@ -185,7 +209,7 @@ static const struct type *compile_sizeof(struct compiler *c, const struct target
         size_t before = c->expr->count;
         type = compiler_compile(c, node->args[0]);
         const struct type *array = type ? type_plain(type) : NULL;
-        if (array && array->kind == TYPE_ARRAY && !array->size && array->bound.dwarf) {
+        if (array && array->kind == TYPE_ARRAY && !array->size) {
             compiler_emit(c, I_SIZE, result);
             return result;
         }
@@ -236,9 +260,13 @@ const struct type *compiler_compile(struct compiler *c, int at) {
     return c->error || at < 0 ? NULL : compilers[c->tree.nodes[at].kind](c, &c->tree.nodes[at]);
 }
 
-struct error *target_expr_compile(const char *text, const struct target_site *site,
-                                  struct target_expr **out, size_t *at) {
-    struct compiler c = {.expr = calloc(1, sizeof(struct target_expr))};
+struct error *target_expr_compile_for(const char *text, const struct target_site *site,
+                                      const uint64_t *words, size_t word_count,
+                                      struct target_expr **out, size_t *at) {
+    struct compiler c = {.text = text,
+                         .expr = calloc(1, sizeof(struct target_expr)),
+                         .words = words,
+                         .word_count = word_count};
     *at = 0;
     if (!c.expr)
         return error_no_memory();
@@ -253,7 +281,7 @@ struct error *target_expr_compile(const char *text, const struct target_site *si
         c.reference_at == c.expr->count) /* nothing was done with what it refers to */
         c.expr->type = c.reference;
     free(c.tree.nodes);
-    if (c.error) {
+    if (c.error && !generic_put_off(&c)) {
         *at = c.error_at;
         target_expr_free(c.expr);
         return c.error;
@@ -262,9 +290,15 @@ struct error *target_expr_compile(const char *text, const struct target_site *si
     return NULL;
 }
 
+struct error *target_expr_compile(const char *text, const struct target_site *site,
+                                  struct target_expr **out, size_t *at) {
+    return target_expr_compile_for(text, site, NULL, 0, out, at);
+}
+
 void target_expr_free(struct target_expr *expr) {
     if (!expr)
         return;
+    generic_free(expr->generic);
     arena_free(&expr->arena);
     free(expr->code);
     free(expr);

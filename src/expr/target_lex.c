@@ -99,6 +99,9 @@ static size_t name_length(const char *p) {
     while (!n && is_word(p[n]))
         for (n = 1; is_word(p[n]);)
             n++;
+    if (n && p[n] == '#' && isdigit((unsigned char)p[n + 1])) /* one of a parameter pack */
+        for (n += 2; isdigit((unsigned char)p[n]);)
+            n++;
     return n;
 }
 

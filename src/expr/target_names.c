@@ -1,5 +1,5 @@
 /* Names, members and elements. */
-#include "expr/target_compiler.h"
+#include "expr/target_generic.h"
 
 #include "base/text.h"
 #include <string.h>
@@ -38,7 +38,8 @@ const struct type *compiler_use(struct compiler *c, const struct target_node *no
         return compiler_settle(c, meaning->type);
     default: break;
     }
-    insn = compiler_emit(c, I_VARIABLE, meaning->type);
+    const struct type *type = generic_type(c, meaning->type);
+    insn = compiler_emit(c, I_VARIABLE, type);
     insn->location = meaning->location;
     insn->constant = meaning->constant;
     insn->n = meaning->constant_size;
@@ -49,8 +50,8 @@ const struct type *compiler_use(struct compiler *c, const struct target_node *no
             c->expr->unavailable ? c->expr->unavailable : arena_strdup(&c->expr->arena, name);
     }
     if (meaning->kind != MEANS_MEMBER)
-        return compiler_settle(c, meaning->type);
-    const struct type *object = type_plain(meaning->type)->target;
+        return compiler_settle(c, type);
+    const struct type *object = type_plain(type)->target;
     compiler_emit(c, I_FOLLOW, object);
     int n = type_member(c->view.module, object, name, strlen(name), path);
     return step_into(c, object, path, n);
@@ -156,14 +157,8 @@ const struct type *compile_member(struct compiler *c, const struct target_node *
                                        : NULL;
         if (!inner)
             break;
-        if (plain->kind != TYPE_POINTER) {
-            struct insn *insn = compiler_emit(c, I_MEMBER, type_pointer_to(c->view.module, inner));
-            struct member *pointer = ARENA_NEW(&c->expr->arena, struct member);
-            if (!pointer)
-                return compiler_fail(c, node, "out of memory");
-            *pointer = (struct member){.type = insn->type, .offset = shape->data};
-            insn->member = pointer;
-        }
+        if (plain->kind != TYPE_POINTER)
+            compiler_part(c, type_pointer_to(c->view.module, inner), shape->data);
         compiler_emit(c, I_FOLLOW, inner);
         type = inner;
     }
@@ -191,7 +186,7 @@ static const struct type *element_of(struct compiler *c, const struct target_nod
                                      const struct type *type, const struct shape **shape) {
     const struct type *plain = type_plain(type);
     *shape = compiler_shape_of(c, type);
-    if (*shape && ((*shape)->kind == SHAPE_TEXT || (*shape)->kind == SHAPE_LIST))
+    if (*shape && shape_has_order(*shape))
         return (*shape)->element;
     *shape = NULL;
     if (plain->kind == TYPE_ARRAY || plain->kind == TYPE_POINTER) {
@@ -202,9 +197,32 @@ static const struct type *element_of(struct compiler *c, const struct target_nod
     return compiler_fail(c, node, "%s has no elements", compiler_type_text(c, type));
 }
 
+/* A tuple's elements are of several types: the index must be known before the run. */
+static const struct type *compile_part(struct compiler *c, const struct target_node *node,
+                                       const struct type *tuple, const struct shape *shape) {
+    const struct target_node *index = &c->tree.nodes[node->args[1]];
+    uint64_t at;
+    if (index->kind != TN_INT)
+        return compiler_fail(c, index,
+                             "the elements of %s are of several types: its index must be "
+                             "a plain number",
+                             compiler_type_text(c, tuple));
+    const struct type *part =
+        sequence_element(c->view.site->shape, c->view.module, shape, index->i, &at);
+    if (!part)
+        return compiler_fail(c, index, "%s has %llu elements", compiler_type_text(c, tuple),
+                             (unsigned long long)at);
+    part = compiler_part(c, part, at);
+    return part ? compiler_settle(c, part) : NULL;
+}
+
 const struct type *compile_index(struct compiler *c, const struct target_node *node) {
     const struct type *type = compiler_inside(c, compiler_compile(c, node->args[0]));
-    const struct shape *shape;
+    const struct shape *shape = type ? compiler_shape_of(c, type) : NULL;
+    if (shape && shape_has_entries(shape) && shape->key && !shape->repeats)
+        return compile_lookup(c, node, type, shape);
+    if (shape && shape->kind == SHAPE_SEQUENCE)
+        return compile_part(c, node, type, shape);
     const struct type *element = type ? element_of(c, node, type, &shape) : NULL;
     const struct type *index = element ? compiler_compile(c, node->args[1]) : NULL;
     if (!is_integer_node(c, &c->tree.nodes[node->args[1]], index))
@@ -233,6 +251,9 @@ const struct type *compile_slice(struct compiler *c, const struct target_node *n
     }
     if (!element || c->error)
         return NULL;
+    if (shape && shape->kind != SHAPE_TEXT && shape->kind != SHAPE_LIST)
+        return compiler_fail(c, node, "the elements of %s do not lie in a row",
+                             compiler_type_text(c, type));
     bool endless = !(bounds & 2) && !shape && type_plain(type)->kind == TYPE_POINTER;
     if (endless)
         return compiler_fail(c, node, "a pointer has no end: say where, as in p[0:8]");

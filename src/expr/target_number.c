@@ -4,22 +4,57 @@
 #include <math.h>
 #include <string.h>
 
-/* x87's 80 bits are the host's own long double where that is x86; IEEE's 128 bits are taken apart
- * here, at the precision of the host's. */
-static bool load_long_double(const struct type *plain, const uint8_t *bytes, long double *out) {
+/* x87's 80 bits: a sign, 15 bits of exponent, 64 of a mantissa with its first bit said. */
+static long double from_x87(const uint8_t *bytes) {
+    uint64_t mantissa;
+    uint16_t head;
+    memcpy(&mantissa, bytes, 8);
+    memcpy(&head, bytes + 8, 2);
+    int exponent = head & 0x7fff;
+    bool none = exponent && !(mantissa >> 63); /* the processor takes it for no number either */
+    long double f = none || exponent == 0x7fff
+                        ? (none || mantissa << 1 ? NAN : INFINITY)
+                        : ldexpl((long double)mantissa, (exponent ? exponent : 1) - 16383 - 63);
+    return head & 0x8000 ? -f : f;
+}
+
+/* IEEE's 128 bits: a sign, 15 bits of exponent, 112 of a mantissa whose first bit is implied. The
+ * host's own precision is all that is kept. */
+static long double from_quad(const uint8_t *bytes) {
     uint64_t low, high;
-    if (plain->size == 10 || (plain->size == 16 && !plain->vector)) {
-        memcpy(&low, bytes, 8);
-        memcpy(&high, bytes + 8, 8);
-        uint16_t sign = high & 0x8000;
-        int exponent = high & 0x7fff;
-        long double f = exponent == 0x7fff
-                            ? (low << 1 ? NAN : INFINITY)
-                            : ldexpl((long double)low, (exponent ? exponent : 1) - 16383 - 63);
-        *out = sign ? -f : f;
-        return true;
+    memcpy(&low, bytes, 8);
+    memcpy(&high, bytes + 8, 8);
+    uint64_t top = high & ((UINT64_C(1) << 48) - 1);
+    int exponent = high >> 48 & 0x7fff;
+    if (exponent == 0x7fff)
+        return top || low ? NAN : high >> 63 ? -INFINITY : INFINITY;
+    top |= exponent ? UINT64_C(1) << 48 : 0;
+    long double f = ldexpl((long double)top, (exponent ? exponent : 1) - 16383 - 48) +
+                    ldexpl((long double)low, (exponent ? exponent : 1) - 16383 - 112);
+    return high >> 63 ? -f : f;
+}
+
+static bool load_long_double(const struct type *plain, const uint8_t *bytes, long double *out) {
+    if (plain->size != 10 && plain->size != 16)
+        return false;
+    *out = plain->quad ? from_quad(bytes) : from_x87(bytes);
+    return true;
+}
+
+static void store_quad(long double f, uint8_t out[static 16]) {
+    int exponent = 0;
+    long double rest = frexpl(fabsl(f), &exponent);
+    uint64_t high = signbit(f) ? UINT64_C(1) << 63 : 0, low = 0;
+    if (isnan(f) || isinf(f)) {
+        high |= UINT64_C(0x7fff) << 48 | (isnan(f) ? UINT64_C(1) << 47 : 0);
+    } else if (exponent > -16382 && f != 0) { /* what is smaller yet becomes 0 */
+        rest = ldexpl(rest, 49);
+        uint64_t top = (uint64_t)rest;
+        low = (uint64_t)ldexpl(rest - (long double)top, 64);
+        high |= (uint64_t)(exponent - 1 + 16383) << 48 | (top & ((UINT64_C(1) << 48) - 1));
     }
-    return false;
+    memcpy(out, &low, 8);
+    memcpy(out + 8, &high, 8);
 }
 
 bool number_load(const struct type *plain, const uint8_t *bytes, struct number *out) {
@@ -60,6 +95,8 @@ void number_store(const struct type *plain, const struct number *number, uint8_t
             memcpy(out, &f, 4);
         else if (plain->size == 8)
             memcpy(out, &d, 8);
+        else if (plain->quad)
+            store_quad(number->f, out);
         else
             memcpy(out, &number->f, sizeof number->f);
         return;

@@ -2,7 +2,9 @@
 #include "expr/target_compiler.h"
 
 const struct type *compile_unary(struct compiler *c, const struct target_node *node) {
-    const struct type *type = compiler_compile(c, node->args[0]), *plain;
+    const struct type *type = node->op == TOP_BIT_AND ? compiler_compile(c, node->args[0])
+                                                      : compiler_operand(c, node->args[0]),
+                      *plain;
     if (!type)
         return NULL;
     plain = type_plain(type);
@@ -11,13 +13,7 @@ const struct type *compile_unary(struct compiler *c, const struct target_node *n
     case TOP_MUL: {
         const struct shape *shape = compiler_shape_of(c, type);
         if (shape && shape->kind == SHAPE_POINTER) {
-            struct member *pointer = ARENA_NEW(&c->expr->arena, struct member);
-            struct insn *insn =
-                compiler_emit(c, I_MEMBER, type_pointer_to(c->view.module, shape->element));
-            if (!pointer)
-                return compiler_fail(c, node, "out of memory");
-            *pointer = (struct member){.type = insn->type, .offset = shape->data};
-            insn->member = pointer;
+            compiler_part(c, type_pointer_to(c->view.module, shape->element), shape->data);
             compiler_emit(c, I_FOLLOW, shape->element);
             return compiler_settle(c, shape->element);
         }
@@ -107,13 +103,13 @@ static const struct type *binary_addresses(struct compiler *c, const struct targ
 static const struct type *compile_logic(struct compiler *c, const struct target_node *node) {
     const struct type *type = compiler_truth_type(c);
     bool either = node->op == TOP_OR;
-    const struct type *left = compiler_compile(c, node->args[0]);
+    const struct type *left = compiler_operand(c, node->args[0]);
     if (left && !type_is_number(type_plain(left)) && !is_address(type_plain(left)))
         return compiler_fail(c, node, "\"%s\" needs conditions, not %s", target_op_texts[node->op],
                              compiler_type_text(c, left));
     size_t jump = c->expr->count;
     compiler_emit(c, either ? I_JUMP_IF : I_JUMP_UNLESS, NULL);
-    const struct type *right = left ? compiler_compile(c, node->args[1]) : NULL;
+    const struct type *right = left ? compiler_operand(c, node->args[1]) : NULL;
     if (right && !type_is_number(type_plain(right)) && !is_address(type_plain(right)))
         return compiler_fail(c, node, "\"%s\" needs conditions, not %s", target_op_texts[node->op],
                              compiler_type_text(c, right));
@@ -128,15 +124,35 @@ static const struct type *compile_logic(struct compiler *c, const struct target_
     return right ? type : NULL;
 }
 
+/* Go's slices and interfaces are nil where one word of them is null. */
+static const struct type *compare_nil(struct compiler *c, const struct target_node *node,
+                                      const struct shape *shape) {
+    const struct type *word = type_basic(c->view.module->elf->is64 ? BASIC_ULONG : BASIC_ULONG32);
+    bool interface = shape->kind == SHAPE_INTERFACE;
+    compiler_part(c, word, interface ? shape->length : shape->data);
+    compiler_emit(c, I_NUMBER, word);
+    struct insn *insn = compiler_emit(c, I_BINARY, compiler_truth_type(c));
+    insn->sub = (uint8_t)node->op;
+    insn->u = (uint64_t)(uintptr_t)word;
+    return compiler_truth_type(c);
+}
+
 const struct type *compile_binary(struct compiler *c, const struct target_node *node) {
     if (node->op == TOP_AND || node->op == TOP_OR)
         return compile_logic(c, node);
-    const struct type *left = compiler_compile(c, node->args[0]);
-    const struct type *right = left ? compiler_compile(c, node->args[1]) : NULL;
+    bool equality = node->op == TOP_EQ || node->op == TOP_NE;
+    bool turned = equality && c->tree.nodes[node->args[0]].kind == TN_NIL;
+    int first = node->args[turned], second = node->args[!turned];
+    const struct type *left = compiler_operand(c, first);
+    const struct shape *shape = left && c->view.go ? compiler_shape_of(c, left) : NULL;
+    if (shape && equality && c->tree.nodes[second].kind == TN_NIL &&
+        (shape->kind == SHAPE_LIST || shape->kind == SHAPE_INTERFACE))
+        return compare_nil(c, node, shape);
+    const struct type *right = left ? compiler_operand(c, second) : NULL;
     if (!right)
         return NULL;
-    bool literal = c->tree.nodes[node->args[0]].kind == TN_STRING ||
-                   c->tree.nodes[node->args[1]].kind == TN_STRING;
+    bool literal =
+        c->tree.nodes[first].kind == TN_STRING || c->tree.nodes[second].kind == TN_STRING;
     bool shaped = compiler_shape_of(c, left) || compiler_shape_of(c, right);
     if (is_comparison(node->op) && (literal || shaped) && is_text_type(c, left) &&
         is_text_type(c, right)) {
@@ -166,17 +182,17 @@ const struct type *compile_binary(struct compiler *c, const struct target_node *
 }
 
 const struct type *compile_conditional(struct compiler *c, const struct target_node *node) {
-    const struct type *test = compiler_compile(c, node->args[0]);
+    const struct type *test = compiler_operand(c, node->args[0]);
     if (test && !type_is_number(type_plain(test)) && !is_address(type_plain(test)))
         return compiler_fail(c, node, "\"?\" needs a condition, not %s",
                              compiler_type_text(c, test));
     size_t jump = c->expr->count;
     compiler_emit(c, I_JUMP_UNLESS, NULL);
-    const struct type *yes = test ? compiler_compile(c, node->args[1]) : NULL;
+    const struct type *yes = test ? compiler_operand(c, node->args[1]) : NULL;
     size_t over = c->expr->count;
     compiler_emit(c, I_JUMP, NULL);
     size_t otherwise = c->expr->count;
-    const struct type *no = yes ? compiler_compile(c, node->args[2]) : NULL;
+    const struct type *no = yes ? compiler_operand(c, node->args[2]) : NULL;
     if (!no || c->error)
         return NULL;
     const struct type *y = type_plain(yes), *n = type_plain(no);
@@ -233,10 +249,15 @@ const struct type *compile_cast(struct compiler *c, const struct target_node *no
             return compiler_use(c, operand, &meaning, operand->text);
         }
     }
-    const struct type *from = compiler_compile(c, node->args[0]);
+    const struct type *from = compiler_operand(c, node->args[0]);
     if (!from)
         return NULL;
     const struct type *plain = type_plain(from);
+    const struct shape *shape = compiler_shape_of(c, from);
+    if (shape && shape->kind == SHAPE_INTERFACE) {
+        compiler_emit(c, I_ASSERT, node->type)->shape = shape;
+        return node->type;
+    }
     if (plain == to) {
         compiler_emit(c, I_CONVERT, node->type);
         return node->type;

@@ -281,6 +281,7 @@ static int parse_member(struct parser *p, int left, enum target_op op) {
     node.at = p->token.at;
     if (op == TOP_DOT && parser_take(p, TOP_OPEN)) { /* Go: x.(T) */
         const struct type *type = parser_try_type(p);
+        type = type || p->error ? type : parser_try_whole_type(p);
         if (!type)
             return parser_fail(p, node.at, "there is no such type in the debug info");
         expect(p, TOP_CLOSE);

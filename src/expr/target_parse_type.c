@@ -90,3 +90,19 @@ const struct type *parser_try_type(struct parser *p) {
     p->token = token;
     return NULL;
 }
+
+/* Go's types have names of many forms, "[]int" and "map[string]main.T": all up to the ")" is one.
+ */
+const struct type *parser_try_whole_type(struct parser *p) {
+    size_t start = p->token.at, end = start;
+    int depth = 0;
+    for (; p->text[end] && (depth || p->text[end] != ')'); end++)
+        depth += p->text[end] == '(' ? 1 : p->text[end] == ')' ? -1 : 0;
+    char *name = p->text[end] ? arena_strndup(p->arena, p->text + start, end - start) : NULL;
+    const struct type *type = name ? p->type(p->ctx, name) : NULL;
+    if (type) {
+        p->at = end;
+        parser_advance(p);
+    }
+    return type;
+}

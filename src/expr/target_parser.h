@@ -30,3 +30,4 @@ bool parser_is_word(const struct parser *p, const char *word);
 /* Behind "(": is this a type with a ")" behind it, which is not taken? The position is restored
  * where it is none. */
 const struct type *parser_try_type(struct parser *p);
+const struct type *parser_try_whole_type(struct parser *p);

@@ -2,6 +2,7 @@
  *
  * x86_64: System V psABI, section 3.2.3. aarch64: AAPCS64, section 6.9. riscv64: psABI, "Integer
  * Calling Convention" and the hardware floating-point one. arm: AAPCS32, sections 6.4 and 7. */
+#include "expr/target_result.h"
 #include "expr/target_compiler.h"
 
 #include <elf.h>
@@ -13,7 +14,7 @@
 /* A scalar inside of a result. */
 struct leaf {
     uint64_t offset, size;
-    bool is_float;
+    bool is_float, vector; /* a SIMD vector is one whole */
 };
 
 struct result {
@@ -24,13 +25,29 @@ struct result {
     size_t piece_count;
     const struct arch *arch;
     uint64_t size;
+    bool has_union;
 };
+
+/* Those of a union that are alike are one. */
+static bool add_leaf(struct result *r, struct leaf leaf) {
+    for (size_t i = 0; i < r->count; i++)
+        if (r->leaves[i].offset == leaf.offset && r->leaves[i].size == leaf.size &&
+            r->leaves[i].is_float == leaf.is_float)
+            return true;
+    if (r->count == LEAVES)
+        return false;
+    r->leaves[r->count++] = leaf;
+    return true;
+}
 
 static bool flatten(struct result *r, const struct type *type, uint64_t offset, int depth) {
     const struct type *plain = type_complete(r->c->view.module, type_plain(type));
     bool part = plain->kind == TYPE_COMPLEX;
     if (depth > DEPTH || !plain->size)
         return false;
+    if (plain->kind == TYPE_ARRAY && plain->vector)
+        return add_leaf(r, (struct leaf){offset, plain->size, true, true});
+    r->has_union |= plain->kind == TYPE_UNION;
     if (plain->kind == TYPE_ARRAY) {
         for (uint64_t i = 0; i < plain->count; i++)
             if (!flatten(r, plain->target, offset + i * plain->stride, depth + 1))
@@ -48,36 +65,38 @@ static bool flatten(struct result *r, const struct type *type, uint64_t offset, 
         }
         return true;
     }
-    for (int i = 0; i <= part; i++) {
-        if (r->count == LEAVES)
-            return false;
+    bool fine = true;
+    for (int i = 0; fine && i <= part; i++) {
         uint64_t size = part ? plain->size / 2 : plain->size;
-        r->leaves[r->count++] =
-            (struct leaf){offset + (unsigned)i * size, size, part || plain->kind == TYPE_FLOAT};
+        bool is_float = part || plain->kind == TYPE_FLOAT;
+        fine = add_leaf(r, (struct leaf){offset + (unsigned)i * size, size, is_float, false});
     }
-    return true;
+    return fine;
 }
 
 static void add_piece(struct result *r, unsigned slot, unsigned from, uint64_t to, uint64_t size) {
     if (r->piece_count < RESULT_PIECES)
         r->pieces[r->piece_count++] =
-            (struct result_piece){(uint8_t)slot, (uint8_t)from, (uint8_t)to, (uint8_t)size};
+            (struct result_piece){.slot = (uint8_t)slot, .from = from, .to = to, .size = size};
 }
 
 /* The result's words in the integer registers. */
 static bool in_words(struct result *r) {
     unsigned word = r->arch->word;
+    if (r->size > 2 * word)
+        return false;
     for (uint64_t at = 0; at < r->size; at += word)
         add_piece(r, r->arch->results[at / word], 0, at, r->size - at < word ? r->size - at : word);
-    return r->size <= 2 * word;
+    return true;
 }
 
 /* Are all parts floats of one size, without gaps? */
 static bool homogeneous(const struct result *r) {
     bool same = r->count > 0 && r->count <= 4 && r->leaves[0].size * r->count == r->size;
     for (size_t i = 0; i < r->count; i++)
-        same = same && r->leaves[i].is_float && r->leaves[i].size == r->leaves[0].size;
-    return same;
+        same = same && r->leaves[i].is_float && r->leaves[i].size == r->leaves[0].size &&
+               r->leaves[i].vector == r->leaves[0].vector;
+    return same && (!r->leaves[0].vector || r->leaves[0].size == 8 || r->leaves[0].size == 16);
 }
 
 static bool of_x86_64(struct result *r, bool composite) {
@@ -85,6 +104,9 @@ static bool of_x86_64(struct result *r, bool composite) {
     unsigned ints = 0, floats = 0;
     for (size_t i = 0; i < r->count; i++) {
         const struct leaf *leaf = &r->leaves[i];
+        if (leaf->vector) /* alone it is one register's */
+            return r->count == 1 && homogeneous(r) &&
+                   (add_piece(r, r->arch->float_result, 0, 0, r->size), true);
         if (leaf->is_float && leaf->size == 16) /* long double: the x87 stack's top */
             return !composite && r->count == 1 && (add_piece(r, 33, 0, 0, 10), true);
         if (r->size > 16 || leaf->offset % (leaf->size > 8 ? 8 : leaf->size))
@@ -110,12 +132,15 @@ static bool of_aarch64(struct result *r) {
     return true;
 }
 
-static bool of_riscv64(struct result *r) {
-    unsigned ints = 0, floats = 0;
-    bool plain = r->count == 0 || r->count > 2;
+/* What has one or two parts is in a register for each, but for unions and vectors. */
+static bool of_riscv64(struct result *r, unsigned flags) {
+    unsigned ints = 0, floats = 0, abi = flags & EF_RISCV_FLOAT_ABI;
+    unsigned widest = abi == EF_RISCV_FLOAT_ABI_SOFT ? 0 : abi == EF_RISCV_FLOAT_ABI_SINGLE ? 4 : 8;
+    bool plain = r->count == 0 || r->count > 2 || r->has_union;
     for (size_t i = 0; i < r->count; i++) {
-        floats += r->leaves[i].is_float;
-        plain = plain || r->leaves[i].size > 8;
+        const struct leaf *leaf = &r->leaves[i];
+        floats += leaf->is_float;
+        plain = plain || leaf->vector || leaf->size > (leaf->is_float ? widest : 8);
     }
     if (plain || !floats)
         return in_words(r);
@@ -194,7 +219,7 @@ static bool is_trivial(struct compiler *c, const struct type *type, int depth) {
 static bool has_x87(const struct result *r) {
     bool found = false;
     for (size_t i = 0; i < r->count; i++)
-        found |= r->leaves[i].is_float && r->leaves[i].size == 16;
+        found |= r->leaves[i].is_float && r->leaves[i].size == 16 && !r->leaves[i].vector;
     return found;
 }
 
@@ -204,12 +229,12 @@ static bool find_pieces(struct result *r, const struct type *plain) {
     if (!plain->size || plain->size > 64 || !flatten(r, plain, 0, 0))
         return false;
     bool rust = unit_entries(c->view.unit)->language == DW_LANG_Rust; /* has an ABI of its own */
-    if (composite && (rust || c->view.go || (c->view.cxx && !is_trivial(c, plain, 0))))
+    if (composite && (rust || (c->view.cxx && !is_trivial(c, plain, 0))))
         return false;
     switch (r->arch->machine) {
     case EM_X86_64: return of_x86_64(r, composite || plain->kind == TYPE_COMPLEX);
     case EM_AARCH64: return of_aarch64(r);
-    case EM_RISCV: return of_riscv64(r);
+    case EM_RISCV: return of_riscv64(r, c->view.module->elf->flags);
     default: return of_arm(r, composite, c->view.module->elf->flags);
     }
 }
@@ -227,6 +252,10 @@ const struct type *compile_return(struct compiler *c, const struct target_node *
     if (!c->view.function || !die_at(c->view.function->place, &die))
         return compiler_fail(c, node, "this function has no debug info: use $%s",
                              arch->word == 8 ? "rax or the like" : "r0");
+    if (c->view.go) {
+        die_free(&die);
+        return compile_go_return(c, node);
+    }
     const struct type *type = type_of_entry(die),
                       *plain = type_complete(c->view.module, type_plain(type));
     die_free(&die);
@@ -241,7 +270,7 @@ const struct type *compile_return(struct compiler *c, const struct target_node *
         return compiler_settle(c, type);
     }
     /* In memory, and its address in the register. */
-    if (type_is_composite(plain) && arch->machine == EM_X86_64 && !c->view.go &&
+    if (type_is_composite(plain) && arch->machine == EM_X86_64 &&
         (plain->size > 16 || c->view.cxx) && !has_x87(&result)) {
         compiler_emit(c, I_REGISTER, type_pointer_to(c->view.module, type))->u = arch->results[0];
         compiler_emit(c, I_FOLLOW, type);

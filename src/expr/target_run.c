@@ -1,5 +1,5 @@
 /* The machine that runs compiled expressions of the target's language. */
-#include "expr/target_parts.h"
+#include "expr/target_generic.h"
 
 #include <string.h>
 
@@ -13,34 +13,6 @@ struct machine {
 };
 
 /* ---- variables ---- */
-
-static enum outcome take_located(struct evaluation *evaluation, const struct located *located,
-                                 const struct type *type, struct operand *out) {
-    const struct piece *first = &located->pieces[0];
-    const char *why = NULL;
-    *out = (struct operand){.type = type};
-    if (located->count == 1 && first->kind == PIECE_MEMORY && !first->bits) {
-        out->in_memory = true;
-        out->address = first->address;
-        return EVAL_OK;
-    }
-    size_t size = type_plain(type)->size;
-    if (!size || size > 65536)
-        return evaluation_fail(evaluation, "its size is not known");
-    uint8_t *bytes = arena_alloc(evaluation->scratch, 2 * size);
-    if (!bytes)
-        return evaluation_fail(evaluation, "it takes more memory than one hit may");
-    enum outcome outcome =
-        located_read(located, evaluation->frame, 0, bytes, bytes + size, size, &why);
-    if (outcome == EVAL_AGAIN)
-        evaluation->again = true;
-    if (outcome == EVAL_FAILED)
-        return evaluation_fail(evaluation, "%s", why ? why : "cannot read its memory");
-    out->bytes = bytes;
-    out->missing = bytes + size;
-    out->size = size;
-    return outcome;
-}
 
 static enum outcome run_variable(struct machine *m, const struct insn *insn, struct operand *out) {
     struct evaluation *evaluation = m->evaluation;
@@ -63,7 +35,8 @@ static enum outcome run_variable(struct machine *m, const struct insn *insn, str
         evaluation->again = true;
     if (outcome == EVAL_FAILED)
         return evaluation_fail(evaluation, "%s", why);
-    return outcome == EVAL_OK ? take_located(evaluation, &located, insn->type, out) : outcome;
+    return outcome == EVAL_OK ? operand_of_location(evaluation, &located, insn->type, out)
+                              : outcome;
 }
 
 static enum outcome run_register(struct machine *m, const struct insn *insn, struct operand *out) {
@@ -75,50 +48,56 @@ static enum outcome run_register(struct machine *m, const struct insn *insn, str
     return EVAL_OK;
 }
 
-static enum outcome run_result(struct machine *m, const struct insn *insn, struct operand *out) {
+/* Damaged debug info has members that lie outside of their struct. */
+static bool is_inside(const struct result_piece *piece, size_t whole) {
+    bool fits = piece->to <= whole && piece->size <= whole - piece->to;
+    return fits && (piece->on_stack || piece->from + piece->size <= ARCH_REGISTER);
+}
+
+static enum outcome read_piece(struct machine *m, const struct result_piece *piece, uint8_t *out) {
     const struct registers *registers = &m->evaluation->frame->registers;
+    uint64_t address;
+    if (!registers_get(registers, piece->slot, &address))
+        return evaluation_fail(m->evaluation, "its register is not known in this frame");
+    if (piece->on_stack) {
+        struct operand part = operand_in_memory(NULL, address + piece->from);
+        return operand_read(m->evaluation, &part, 0, out, piece->size);
+    }
+    memcpy(out, registers->bytes[piece->slot] + piece->from, piece->size);
+    return EVAL_OK;
+}
+
+static enum outcome run_result(struct machine *m, const struct insn *insn, struct operand *out) {
+    const struct result_piece *first = insn->pieces;
     size_t size = type_plain(insn->type)->size;
+    enum outcome worst = EVAL_OK;
+    uint64_t address;
+    if (insn->n == 1 && first->on_stack) { /* it may be large, and little of it wanted */
+        if (!registers_get(&m->evaluation->frame->registers, first->slot, &address))
+            return evaluation_fail(m->evaluation, "its register is not known in this frame");
+        *out = operand_in_memory(insn->type, address + first->from);
+        return EVAL_OK;
+    }
     uint8_t *bytes = arena_alloc(m->evaluation->scratch, size);
     if (!bytes)
         return evaluation_fail(m->evaluation, "it takes more memory than one hit may");
     memset(bytes, 0, size);
     for (uint64_t i = 0; i < insn->n; i++) {
-        const struct result_piece *piece = &insn->pieces[i];
-        if (!registers_has(registers, piece->slot))
-            return evaluation_fail(m->evaluation, "its register is not known in this frame");
-        memcpy(bytes + piece->to, registers->bytes[piece->slot] + piece->from, piece->size);
+        if (!is_inside(&first[i], size))
+            return evaluation_fail(m->evaluation, "its type is damaged");
+        enum outcome outcome = read_piece(m, &first[i], bytes + first[i].to);
+        worst = outcome > worst ? outcome : worst;
     }
     *out = (struct operand){.type = insn->type, .bytes = bytes, .size = size};
-    return EVAL_OK;
+    return worst;
 }
 
 /* ---- steps into objects ---- */
 
-static struct operand part_of(const struct operand *whole, const struct type *type,
-                              uint64_t offset) {
-    struct operand part = {.type = type, .in_memory = whole->in_memory};
-    uint64_t size = type_plain(type)->size;
-    if (whole->in_memory) {
-        part.address = whole->address + offset;
-        return part;
-    }
-    bool inside = offset <= whole->size && size <= whole->size - offset;
-    part.size = inside ? size : 0;
-    if (!inside)
-        return part;
-    if (whole->bytes)
-        part.bytes = whole->bytes + offset;
-    else
-        memcpy(part.small, whole->small + (offset < 16 ? offset : 0),
-               offset < 16 ? 16 - offset : 0);
-    part.missing = whole->missing ? whole->missing + offset : NULL;
-    return part;
-}
-
 static void run_member(const struct insn *insn, struct operand *top) {
     const struct member *member = insn->member;
     if (!member->bit_size) {
-        *top = part_of(top, member->type, member->offset);
+        *top = operand_part(top, member->type, member->offset);
         return;
     }
     top->type = member->type;
@@ -151,7 +130,15 @@ static enum outcome run_virtual(struct machine *m, const struct insn *insn, stru
 
 static enum outcome run_follow(struct machine *m, const struct insn *insn, struct operand *top) {
     struct number address;
-    enum outcome outcome = operand_number(m->evaluation, top, &address);
+    struct operand target;
+    enum outcome outcome;
+    if (operand_is_implicit(top)) {
+        outcome = implicit_target(m->evaluation, top, insn->type, 0, &target);
+        if (outcome == EVAL_OK)
+            *top = target;
+        return outcome;
+    }
+    outcome = operand_number(m->evaluation, top, &address);
     if (outcome != EVAL_OK)
         return outcome;
     if (!address.i)
@@ -176,18 +163,14 @@ static enum outcome run_index(struct machine *m, const struct insn *insn, struct
     struct number at, base;
     enum outcome outcome = operand_number(m->evaluation, index, &at);
     const struct type *plain = type_plain(top->type);
-    uint64_t address, count;
     if (outcome != EVAL_OK)
         return outcome;
     if (insn->shape) {
-        outcome = shape_elements(m->evaluation, top, insn->shape, &address, &count);
-        if (outcome != EVAL_OK)
-            return outcome;
-        if (at.i < 0 || (uint64_t)at.i >= count)
-            return evaluation_fail(m->evaluation, "index %lld is outside of its %llu elements",
-                                   (long long)at.i, (unsigned long long)count);
-        *top = operand_in_memory(insn->type, address + (uint64_t)at.i * insn->n);
-        return EVAL_OK;
+        struct operand element;
+        outcome = shape_element(m->evaluation, top, insn->shape, at.i, &element);
+        if (outcome == EVAL_OK)
+            *top = element;
+        return outcome;
     }
     uint64_t stride = insn->n;
     if (!stride && (outcome = type_run_size(m->evaluation, insn->type, &stride)) != EVAL_OK)
@@ -197,8 +180,15 @@ static enum outcome run_index(struct machine *m, const struct insn *insn, struct
         if (plain->unit_go && (at.i < 0 || (uint64_t)at.i >= plain->count))
             return evaluation_fail(m->evaluation, "index %lld is outside of its %llu elements",
                                    (long long)at.i, (unsigned long long)plain->count);
-        *top = part_of(top, insn->type, (uint64_t)at.i * stride);
+        *top = operand_part(top, insn->type, (uint64_t)at.i * stride);
         return EVAL_OK;
+    }
+    struct operand target;
+    if (operand_is_implicit(top)) {
+        outcome = implicit_target(m->evaluation, top, insn->type, (uint64_t)at.i * stride, &target);
+        if (outcome == EVAL_OK)
+            *top = target;
+        return outcome;
     }
     outcome = operand_number(m->evaluation, top, &base);
     if (outcome == EVAL_OK)
@@ -212,17 +202,18 @@ static enum outcome run_slice(struct machine *m, const struct insn *insn, struct
                               const struct operand *bounds) {
     struct number from = {0}, to = {0}, base;
     const struct type *plain = type_plain(top->type);
-    uint64_t address = 0, count = UINT64_MAX;
-    enum outcome outcome = EVAL_OK;
-    if (insn->sub & 1)
+    struct operand first = operand_in_memory(insn->type, 0);
+    uint64_t count = UINT64_MAX, stride = insn->n;
+    enum outcome outcome = stride ? EVAL_OK : type_run_size(m->evaluation, insn->type, &stride);
+    if (outcome == EVAL_OK && insn->sub & 1)
         outcome = operand_number(m->evaluation, bounds++, &from);
     if (outcome == EVAL_OK && insn->sub & 2)
         outcome = operand_number(m->evaluation, bounds, &to);
     if (outcome == EVAL_OK && insn->shape) {
-        outcome = shape_elements(m->evaluation, top, insn->shape, &address, &count);
+        outcome = shape_elements(m->evaluation, top, insn->shape, &first, &count);
     } else if (outcome == EVAL_OK) {
         outcome = operand_number(m->evaluation, top, &base);
-        address = (uint64_t)base.i;
+        first.address = (uint64_t)base.i;
         count = plain->kind == TYPE_ARRAY && plain->has_count ? plain->count : UINT64_MAX;
     }
     if (outcome != EVAL_OK)
@@ -239,22 +230,41 @@ static enum outcome run_slice(struct machine *m, const struct insn *insn, struct
                            .target = insn->type,
                            .count = (uint64_t)(to.i - from.i),
                            .has_count = true,
-                           .stride = insn->n,
-                           .size = (uint64_t)(to.i - from.i) * insn->n,
+                           .stride = stride,
+                           .size = (uint64_t)(to.i - from.i) * stride,
                            .unit_go = plain->unit_go,
                            .complete = true};
-    *top = operand_in_memory(array, address + (uint64_t)from.i * insn->n);
+    operand_move(&first, (uint64_t)from.i * stride);
+    first.type = array;
+    *top = first;
     return EVAL_OK;
 }
 
 static enum outcome run_length(struct machine *m, const struct insn *insn, struct operand *top) {
-    uint64_t address, count;
+    uint64_t count;
     struct shape shape = *insn->shape;
     if (insn->op == I_CAPACITY)
         shape.length = shape.capacity;
-    enum outcome outcome = shape_elements(m->evaluation, top, &shape, &address, &count);
+    enum outcome outcome = shape_count(m->evaluation, top, &shape, &count);
     if (outcome == EVAL_OK)
         *top = operand_of_number(insn->type, (struct number){.i = (__int128)count});
+    return outcome;
+}
+
+static enum outcome run_lookup(struct machine *m, const struct insn *insn, struct operand *top,
+                               const struct operand *key) {
+    struct operand found;
+    enum outcome outcome = entry_lookup(m->evaluation, top, insn->shape, key, insn->sub, &found);
+    if (outcome == EVAL_OK)
+        *top = found;
+    return outcome;
+}
+
+static enum outcome run_assert(struct machine *m, const struct insn *insn, struct operand *top) {
+    struct operand held;
+    enum outcome outcome = interface_assert(m->evaluation, top, insn->shape, insn->type, &held);
+    if (outcome == EVAL_OK)
+        *top = held;
     return outcome;
 }
 
@@ -263,7 +273,8 @@ static enum outcome run_length(struct machine *m, const struct insn *insn, struc
 static enum outcome run_convert(struct machine *m, const struct insn *insn, struct operand *top) {
     struct number number;
     const struct type *plain = type_plain(insn->type);
-    if (type_is_composite(plain) || plain->kind == TYPE_ARRAY) { /* the same bytes, seen anew */
+    bool implicit = plain->kind == TYPE_POINTER && operand_is_implicit(top);
+    if (type_is_composite(plain) || plain->kind == TYPE_ARRAY || implicit) { /* the same bytes */
         top->type = insn->type;
         return EVAL_OK;
     }
@@ -424,6 +435,7 @@ static enum outcome step(struct machine *m, const struct insn *insn, size_t *at)
     case I_NOT:
     case I_TRUTH: return run_unary(m, insn, top);
     case I_SHIFT: return run_shift(m, insn, top);
+    case I_ASSERT: return run_assert(m, insn, top);
     case I_SIZE: return run_size(m, insn, top);
     case I_LENGTH:
     case I_CAPACITY: return run_length(m, insn, top);
@@ -446,23 +458,30 @@ static enum outcome step(struct machine *m, const struct insn *insn, size_t *at)
     m->depth--;
     switch (insn->op) {
     case I_INDEX: return run_index(m, insn, below, top);
+    case I_LOOKUP: return run_lookup(m, insn, below, top);
     case I_BINARY: return run_binary(m, insn, below, top);
     case I_COMPARE_TEXT: return run_compare_text(m, insn, below, top);
     default: return run_pointer(m, insn, below, top);
     }
 }
 
-enum outcome target_expr_evaluate(const struct target_expr *expr, struct evaluation *evaluation,
-                                  struct operand *out) {
+enum outcome target_code_run(const struct insn *code, size_t count, struct evaluation *evaluation,
+                             struct operand *out) {
     struct machine m = {.evaluation = evaluation};
-    evaluation->why = NULL;
-    evaluation->again = false;
-    for (size_t at = 0; at < expr->count;) { /* jumps only go forward */
-        const struct insn *insn = &expr->code[at++];
+    for (size_t at = 0; at < count;) { /* jumps only go forward */
+        const struct insn *insn = &code[at++];
         enum outcome outcome = step(&m, insn, &at);
         if (outcome != EVAL_OK)
             return outcome;
     }
     *out = m.stack[0];
     return EVAL_OK;
+}
+
+enum outcome target_expr_evaluate(const struct target_expr *expr, struct evaluation *evaluation,
+                                  struct operand *out) {
+    evaluation->why = NULL;
+    evaluation->again = false;
+    enum outcome outcome = expr->generic ? generic_choose(expr, evaluation, &expr) : EVAL_OK;
+    return outcome == EVAL_OK ? target_code_run(expr->code, expr->count, evaluation, out) : outcome;
 }

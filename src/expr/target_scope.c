@@ -41,37 +41,45 @@ void scope_view_init(struct scope_view *view, const struct target_site *site, st
 
 /* ---- one entry ---- */
 
+#define WIDEST 16 /* bytes of a number */
+
+/* A number of the debug info has 8 bytes at most; a wider variable's sign goes on. */
+static void put_number(int64_t number, bool sign, uint8_t out[static WIDEST]) {
+    int64_t more = sign && number < 0 ? -1 : 0;
+    memcpy(out, &number, 8);
+    memcpy(out + 8, &more, 8);
+}
+
 static bool constant_bytes(struct scope_view *view, struct die die, const struct type *type,
                            struct meaning *out) {
     struct die from;
     const uint8_t *bytes;
+    uint8_t number[WIDEST] = {0};
     size_t size;
-    int64_t number;
+    int64_t small;
     const char *text;
     if (!die_inherited(die, DW_AT_const_value, &from))
         return false;
-    bool found = true;
-    uint64_t want = type_plain(type)->size;
+    const struct type *plain = type_plain(type);
+    bool fits = plain->size && plain->size <= WIDEST;
+    out->constant_size = fits ? plain->size : 8;
     if (die_block(from, DW_AT_const_value, &bytes, &size)) {
-        out->constant = bytes;
-        out->constant_size = size;
-    } else if (die_signed(from, DW_AT_const_value, &number)) {
-        uint8_t *copy = arena_alloc(view->arena, 16);
-        int64_t sign = number < 0 ? -1 : 0;
-        if (copy) {
-            memcpy(copy, &number, 8);
-            memcpy(copy + 8, &sign, 8);
-        }
-        out->constant = copy;
-        out->constant_size = want && want < 16 ? want : 8;
+        /* clang leaves out the padding of x86's long double */
+        bool padded = fits && plain->kind == TYPE_FLOAT && size < plain->size;
+        memcpy(number, bytes, padded ? size : 0);
+        out->constant = padded ? arena_copy(view->arena, number, sizeof number) : bytes;
+        out->constant_size = padded ? plain->size : size;
+    } else if (die_sixteen(from, DW_AT_const_value, number)) {
+        out->constant = arena_copy(view->arena, number, sizeof number);
+    } else if (die_signed(from, DW_AT_const_value, &small)) {
+        put_number(small, plain->sign, number);
+        out->constant = arena_copy(view->arena, number, sizeof number);
     } else if ((text = die_string(from, DW_AT_const_value))) {
         out->constant = (const uint8_t *)text;
         out->constant_size = strlen(text) + 1;
-    } else {
-        found = false;
     }
     die_free(&from);
-    return found && out->constant;
+    return out->constant;
 }
 
 /* An expression that is one fixed address needs no evaluation. */

@@ -8,88 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- text ---- */
-
-/* Takes a UTF-8 sequence off that the cut goes through. */
-static size_t whole_characters(const char *bytes, size_t n) {
-    for (size_t back = 1; back <= 3 && back <= n; back++) {
-        unsigned char c = (unsigned char)bytes[n - back];
-        size_t needs = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-        if ((c & 0xc0) != 0x80)
-            return needs > back ? n - back : n;
-    }
-    return n;
-}
-
-static value_ref text_value(struct viewer *v, const char *bytes, size_t n, uint64_t of, bool cut) {
-    if (cut)
-        n = whole_characters(bytes, n);
-    value_ref ref = v->as == SHOW_AS_BYTES ? value_texted(v->into, VALUE_BYTES, bytes, n)
-                                           : value_string(v->into, bytes, n);
-    if (cut)
-        value_truncate(v->into, ref, of);
-    return ref;
-}
-
-static value_ref wide_text(struct viewer *v, const uint8_t *bytes, size_t count, unsigned width,
-                           bool cut, uint64_t of) {
-    struct buffer out = BUFFER_INIT(1 << 20);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t c = 0, low = 0;
-        memcpy(&c, bytes + i * width, width);
-        if (width == 2 && c >= 0xd800 && c < 0xdc00 && i + 1 < count) {
-            memcpy(&low, bytes + (i + 1) * width, width);
-            if (low >= 0xdc00 && low < 0xe000) {
-                c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
-                i++;
-            }
-        }
-        text_add_utf8(&out, c);
-    }
-    value_ref ref = value_string(v->into, out.data ? out.data : "", out.len);
-    if (cut)
-        value_truncate(v->into, ref, of);
-    buffer_free(&out);
-    return ref;
-}
-
-static value_ref show_c_string(struct viewer *v, uint64_t address, const struct type *element) {
-    unsigned width = (unsigned)element->size;
-    uint8_t *bytes;
-    size_t count;
-    bool ended;
-    enum outcome outcome =
-        text_terminated(v->evaluation, address, width, v->limits->string, &bytes, &count, &ended);
-    if (outcome != EVAL_OK)
-        return show_failed(v);
-    bool cut = !ended && !text_ends_there(v->evaluation, address + (uint64_t)count * width, width);
-    /* How long it really is stays unknown: more than was read. */
-    if (width == 1)
-        return text_value(v, (char *)bytes, count, (uint64_t)count + 1, cut);
-    return wide_text(v, bytes, count, width, cut, (uint64_t)count + 1);
-}
-
-/* A char array: up to its first NUL, as people mean it. */
-static value_ref show_char_array(struct viewer *v, const struct operand *operand,
-                                 const struct type *element, uint64_t count) {
-    unsigned width = (unsigned)element->size;
-    uint64_t most = count > v->limits->string ? v->limits->string : count;
-    uint8_t *bytes = arena_alloc(v->evaluation->scratch, (size_t)most * width + 1);
-    size_t n = 0;
-    if (!bytes)
-        return value_error(v->into, "it takes more memory than one hit may");
-    if (operand_read(v->evaluation, operand, 0, bytes, (size_t)most * width) != EVAL_OK)
-        return show_failed(v);
-    while (n < most && !text_is_zero(bytes + n * width, width))
-        n++;
-    bool cut = n == most && most < count;
-    if (v->as == SHOW_AS_BYTES)
-        return text_value(v, (char *)bytes, (size_t)most, count, most < count);
-    if (width == 1)
-        return text_value(v, (char *)bytes, n, count, cut);
-    return wide_text(v, bytes, n, width, cut, count);
-}
-
 /* ---- lists ---- */
 
 bool viewer_spend(struct viewer *v, uint64_t bytes) {
@@ -114,19 +32,17 @@ static value_ref show_bytes_at(struct viewer *v, const struct operand *first, ui
     if (operand_read(v->evaluation, first, 0, bytes, (size_t)n) != EVAL_OK)
         return show_failed(v);
     if (v->as == SHOW_AS_TEXT)
-        return text_value(v, bytes, (size_t)n, count, n < count);
+        return show_text(v, bytes, (size_t)n, count, n < count);
     value_ref ref = value_texted(v->into, VALUE_BYTES, bytes, (size_t)n);
     if (n < count)
         value_truncate(v->into, ref, count);
     return ref;
 }
 
-/* `whole` is where the first element is. */
-static value_ref show_elements(struct viewer *v, const struct operand *whole,
-                               const struct type *element, uint64_t stride, uint64_t count,
-                               unsigned depth) {
+value_ref show_elements(struct viewer *v, const struct operand *whole, const struct type *element,
+                        uint64_t stride, uint64_t count, unsigned depth) {
     const struct type *plain = type_plain(element);
-    if (plain->unit_go && plain->kind == TYPE_INT && !plain->sign && plain->size == 1)
+    if (plain->unit_go && plain->name && !strcmp(plain->name, "uint8")) /* not of another name */
         return show_bytes_at(v, whole, count);
     if (depth > v->limits->depth || v->nesting > NESTING)
         return show_cut(v, VALUE_LIST, count);
@@ -141,12 +57,7 @@ static value_ref show_elements(struct viewer *v, const struct operand *whole,
     for (uint64_t i = 0; i < n && !v->into->failed; i++) {
         struct operand one = *whole;
         one.type = element;
-        one.address = whole->address + i * stride;
-        if (!whole->in_memory) {
-            one.bytes = (whole->bytes ? whole->bytes : whole->small) + i * stride;
-            one.missing = whole->missing ? whole->missing + i * stride : NULL;
-            one.size = i * stride < whole->size ? whole->size - (size_t)(i * stride) : 0;
-        }
+        operand_move(&one, i * stride);
         value_append(v->into, list, show_operand(v, &one, depth + 1));
     }
     v->nesting--;
@@ -159,7 +70,7 @@ static value_ref show_array(struct viewer *v, const struct operand *operand, uns
     const struct type *plain = type_plain(operand->type), *element = type_plain(plain->target);
     uint64_t count = plain->count;
     if (operand->has_text)
-        return text_value(v, (const char *)operand->bytes, operand->size, 0, false);
+        return show_text(v, (const char *)operand->bytes, operand->size, 0, false);
     uint64_t stride = plain->stride;
     if (array_count(v->evaluation, plain, &count) != EVAL_OK ||
         (!stride && type_run_size(v->evaluation, plain->target, &stride) != EVAL_OK))
@@ -203,20 +114,22 @@ static struct operand member_operand(const struct operand *whole, const struct m
         part.bit_size = member->bit_size;
         return part;
     }
-    part.address += member->offset;
-    if (!whole->in_memory) {
-        bool inside = member->offset <= whole->size;
-        part.bytes = (whole->bytes ? whole->bytes : whole->small) + (inside ? member->offset : 0);
-        part.missing = whole->missing && inside ? whole->missing + member->offset : NULL;
-        part.size = inside ? whole->size - (size_t)member->offset : 0;
-    }
+    operand_move(&part, member->offset);
     return part;
+}
+
+/* What libraries derive from to have its types or functions alone. */
+static bool says_nothing(struct viewer *v, const struct member *member) {
+    const struct type *base = type_plain(member->type);
+    return member->base && base->name && !strncmp(base->name, "std::", 5) &&
+           !type_complete(v->module, base)->member_count && !base->declaration;
 }
 
 static void show_member(struct viewer *v, const struct operand *operand,
                         const struct member *member, value_ref object, unsigned depth) {
     struct operand part;
-    if (member->artificial && !member->base) /* the compiler's own: a vtable pointer */
+    /* the compiler's own: a vtable pointer */
+    if ((member->artificial && !member->base) || says_nothing(v, member))
         return;
     if (member->location && member->base) {
         if (!base_operand(v, operand, member, &part)) {
@@ -244,56 +157,11 @@ static void show_members(struct viewer *v, const struct operand *operand, const 
         show_member(v, operand, &plain->members[i], object, depth);
 }
 
-/* A std::array, a std::optional. */
-static value_ref show_part(struct viewer *v, const struct operand *operand,
-                           const struct shape *shape, unsigned depth) {
-    uint8_t there = 1;
-    if (shape->kind == SHAPE_OPTIONAL &&
-        operand_read(v->evaluation, operand, shape->length, &there, 1) != EVAL_OK)
-        return show_failed(v);
-    if (!there)
-        return value_new(v->into, VALUE_NULL);
-    struct operand part =
-        member_operand(operand, &(struct member){.type = shape->element, .offset = shape->data});
-    if (v->nesting++ > NESTING) {
-        v->nesting--;
-        return value_error(v->into, "it is nested too deep");
-    }
-    value_ref ref = show_operand(v, &part, depth);
-    v->nesting--;
-    return ref;
-}
-
 static value_ref show_composite(struct viewer *v, const struct operand *operand, unsigned depth) {
     const struct type *plain = type_complete(v->module, type_plain(operand->type));
     struct shape shape;
-    uint64_t address, count;
-    const char *bytes;
-    size_t n;
-    if (operand_is_text(v->evaluation, plain, &shape)) {
-        if (operand_text(v->evaluation, operand, v->limits->string, &bytes, &n, &count) != EVAL_OK)
-            return show_failed(v);
-        return text_value(v, bytes, n, count, n < count);
-    }
-    if (v->evaluation->shape && v->evaluation->shape(v->module, plain, &shape)) {
-        if (shape.kind == SHAPE_PART || shape.kind == SHAPE_OPTIONAL)
-            return show_part(v, operand, &shape, depth);
-        if (shape.kind == SHAPE_TREE || shape.kind == SHAPE_CHAIN)
-            return show_nodes(v, operand, &shape, depth);
-        if (shape.kind == SHAPE_POINTER) {
-            struct operand pointer = member_operand(
-                operand, &(struct member){.type = type_pointer_to(v->module, shape.element),
-                                          .offset = shape.data});
-            return show_operand(v, &pointer, depth);
-        }
-        if (shape_elements(v->evaluation, operand, &shape, &address, &count) != EVAL_OK)
-            return show_failed(v);
-        if (!address && !count && plain->unit_go)
-            return value_new(v->into, VALUE_NULL);
-        struct operand first = operand_in_memory(shape.element, address);
-        return show_elements(v, &first, shape.element, type_plain(shape.element)->size, count,
-                             depth);
-    }
+    if (v->evaluation->shape && v->evaluation->shape(v->module, plain, &shape))
+        return show_shape(v, operand, &shape, depth);
     if (plain->declaration && !plain->member_count)
         return value_error(v->into, "only declared in the debug info: its members are not known");
     if (depth > v->limits->depth || v->nesting > NESTING)
@@ -314,7 +182,7 @@ static value_ref show_composite(struct viewer *v, const struct operand *operand,
 
 /* ---- pointers ---- */
 
-static value_ref show_function(struct viewer *v, uint64_t address) {
+value_ref show_function(struct viewer *v, uint64_t address) {
     struct loaded *loaded = space_at(v->evaluation->frame->space, address);
     uint64_t pc = loaded ? address - loaded->bias : 0;
     struct function *function = loaded ? function_at(loaded->module, pc) : NULL;
@@ -326,8 +194,48 @@ static value_ref show_function(struct viewer *v, uint64_t address) {
     return value_texted(v->into, VALUE_FUNC, name, strlen(name));
 }
 
+/* Go's maps and channels are pointers to what nobody wants to see. */
+static bool has_shape(struct viewer *v, const struct operand *operand, struct shape *shape) {
+    return type_plain(operand->type)->unit_go && v->evaluation->shape &&
+           v->evaluation->shape(v->module, operand->type, shape);
+}
+
+static value_ref show_shaped(struct viewer *v, const struct operand *operand,
+                             const struct shape *shape, unsigned depth) {
+    struct number number;
+    if (shape->kind == SHAPE_CHANNEL)
+        return show_channel(v, operand, shape, depth);
+    if (operand_number(v->evaluation, operand, &number) != EVAL_OK)
+        return show_failed(v);
+    return number.i ? show_nodes(v, operand, shape, depth) : value_new(v->into, VALUE_NULL);
+}
+
+/* A pointer without a value: what it points to is all that can be seen of it. */
+static value_ref show_implicit(struct viewer *v, const struct operand *operand, unsigned depth) {
+    const struct type *plain = type_plain(operand->type), *target = type_plain(plain->target);
+    struct operand inner;
+    if (v->as != SHOW_AS_IS && v->as != SHOW_AS_TEXT)
+        return value_error(v->into, "optimized out (a pointer to what has no address)");
+    if (depth > v->limits->depth || v->nesting > NESTING)
+        return value_error(v->into, "it is nested too deep");
+    if (implicit_target(v->evaluation, operand, plain->target, 0, &inner) != EVAL_OK)
+        return show_failed(v);
+    if (type_is_text(target) && !plain->unit_go)
+        return inner.in_memory ? show_c_string(v, inner.address, target)
+                               : show_char_array(v, &inner, target, inner.size / target->size);
+    v->nesting++;
+    value_ref ref = show_operand(v, &inner, depth + 1);
+    v->nesting--;
+    return ref;
+}
+
 static value_ref show_pointer(struct viewer *v, const struct operand *operand, unsigned depth) {
     const struct type *plain = type_plain(operand->type);
+    struct shape shape;
+    if (operand_is_implicit(operand))
+        return show_implicit(v, operand, depth);
+    if (v->as != SHOW_AS_HEX && v->as != SHOW_AS_ADDR && has_shape(v, operand, &shape))
+        return show_shaped(v, operand, &shape, depth);
     const struct type *target = type_plain(plain->target);
     struct number number;
     if (operand_number(v->evaluation, operand, &number) != EVAL_OK)
@@ -356,6 +264,8 @@ static value_ref show_pointer(struct viewer *v, const struct operand *operand, u
 
 static value_ref show_reference(struct viewer *v, const struct operand *operand, unsigned depth) {
     struct number number;
+    if (operand_is_implicit(operand))
+        return show_implicit(v, operand, depth);
     if (operand_number(v->evaluation, operand, &number) != EVAL_OK)
         return show_failed(v);
     struct operand inner = operand_in_memory(type_plain(operand->type)->target, (uint64_t)number.i);
@@ -382,7 +292,8 @@ static value_ref show_member_pointer(struct viewer *v, const struct operand *ope
 }
 
 static value_ref show_code(struct viewer *v, const struct operand *operand, unsigned depth) {
-    (void)depth;
+    if (type_plain(operand->type)->unit_go)
+        return show_closure(v, operand, depth);
     return show_function(v, operand->address);
 }
 

@@ -1,61 +1,8 @@
-/* Containers whose elements are in nodes of their own: trees and chains, seen as maps or lists. */
+/* Containers that keep their entries in nodes or hash tables, seen as maps or lists. */
 #include "expr/target_viewer.h"
 
 #include "base/text.h"
-#include <inttypes.h>
 #include <string.h>
-
-#define TREE_DEPTH 128 /* a red-black tree of 2^64 nodes is not deeper */
-#define NODE_STEP 256  /* neighbours are fetched with a node: they were often made together */
-
-struct walk {
-    struct viewer *v;
-    const struct shape *shape;
-    uint64_t *found; /* the elements' addresses */
-    uint64_t count, most;
-};
-
-static enum outcome pointer_at(struct viewer *v, uint64_t address, uint64_t *out) {
-    struct evaluation *evaluation = v->evaluation;
-    *out = 0;
-    switch (memory_read(evaluation->frame->memory, address, out,
-                        evaluation->frame->registers.arch->word)) {
-    case MEMORY_OK: return EVAL_OK;
-    case MEMORY_AGAIN:
-        evaluation->again = true;
-        memory_want(evaluation->frame->memory, address, NODE_STEP);
-        return EVAL_AGAIN;
-    default: return evaluation_fail(evaluation, "cannot read memory at 0x%" PRIx64, address);
-    }
-}
-
-/* In order. Where a node is not known yet the others are looked at all the same: a tree takes as
- * many fetches as it is deep. libstdc++'s nodes: colour, parent, left, right. */
-static enum outcome walk_tree(struct walk *walk, uint64_t node, int depth) {
-    uint64_t left, right, word = walk->v->evaluation->frame->registers.arch->word;
-    if (!node || walk->count == walk->most)
-        return EVAL_OK;
-    if (depth > TREE_DEPTH)
-        return evaluation_fail(walk->v->evaluation, "it is not in a valid state");
-    enum outcome a = pointer_at(walk->v, node + 2 * word, &left);
-    enum outcome b = pointer_at(walk->v, node + 3 * word, &right);
-    if (a != EVAL_OK || b != EVAL_OK)
-        return a > b ? a : b;
-    a = walk_tree(walk, left, depth + 1);
-    if (a != EVAL_FAILED && walk->count < walk->most)
-        walk->found[walk->count++] = node + walk->shape->node;
-    b = a == EVAL_FAILED ? a : walk_tree(walk, right, depth + 1);
-    return a > b ? a : b;
-}
-
-static enum outcome walk_chain(struct walk *walk, uint64_t node) {
-    enum outcome outcome = EVAL_OK;
-    while (node && walk->count < walk->most && outcome == EVAL_OK) {
-        walk->found[walk->count++] = node + walk->shape->node;
-        outcome = pointer_at(walk->v, node, &node);
-    }
-    return outcome;
-}
 
 static bool has_text_keys(struct viewer *v, const struct shape *shape) {
     struct shape text;
@@ -78,20 +25,19 @@ static bool plain_key(struct viewer *v, const struct operand *key, const char **
     return true;
 }
 
-static value_ref show_map(struct walk *walk, unsigned depth) {
-    struct viewer *v = walk->v;
-    const struct shape *shape = walk->shape;
-    const char **keys = arena_alloc(v->evaluation->scratch, (walk->count + 1) * sizeof *keys);
+static value_ref show_map(struct viewer *v, const struct shape *shape,
+                          const struct entries *entries, unsigned depth) {
+    const char **keys = arena_alloc(v->evaluation->scratch, (entries->count + 1) * sizeof *keys);
     bool plain = keys && has_text_keys(v, shape);
-    for (uint64_t i = 0; plain && i < walk->count; i++) {
-        struct operand key = operand_in_memory(shape->key, walk->found[i]);
+    for (uint64_t i = 0; plain && i < entries->count; i++) {
+        struct operand key = operand_in_memory(shape->key, entries->list[i].key);
         plain = plain_key(v, &key, &keys[i]);
     }
     v->evaluation->why = NULL; /* a key that cannot be read is an error where it is shown */
     value_ref map = value_new(v->into, plain ? VALUE_OBJECT : VALUE_PAIRS);
-    for (uint64_t i = 0; i < walk->count && !v->into->failed; i++) {
-        struct operand key = operand_in_memory(shape->key, walk->found[i]);
-        struct operand mapped = operand_in_memory(shape->mapped, walk->found[i] + shape->mapped_at);
+    for (uint64_t i = 0; i < entries->count && !v->into->failed; i++) {
+        struct operand key = operand_in_memory(shape->key, entries->list[i].key);
+        struct operand mapped = operand_in_memory(shape->mapped, entries->list[i].value);
         if (!plain)
             value_append(v->into, map, show_operand(v, &key, depth + 1));
         value_ref value = show_operand(v, &mapped, depth + 1);
@@ -103,46 +49,46 @@ static value_ref show_map(struct walk *walk, unsigned depth) {
     return map;
 }
 
-static value_ref show_set(struct walk *walk, unsigned depth) {
-    struct viewer *v = walk->v;
+static value_ref show_set(struct viewer *v, const struct shape *shape,
+                          const struct entries *entries, unsigned depth) {
     value_ref list = value_new(v->into, VALUE_LIST);
-    for (uint64_t i = 0; i < walk->count && !v->into->failed; i++) {
-        struct operand one = operand_in_memory(walk->shape->element, walk->found[i]);
+    for (uint64_t i = 0; i < entries->count && !v->into->failed; i++) {
+        struct operand one = operand_in_memory(shape->element, entries->list[i].key);
         value_append(v->into, list, show_operand(v, &one, depth + 1));
     }
     return list;
 }
 
+static value_ref show_too_deep(struct viewer *v, const struct operand *operand,
+                               const struct shape *shape) {
+    struct entries none = {0}; /* of what is not counted: is there one? */
+    uint64_t count = 0;
+    enum outcome outcome = shape->uncounted ? shape_entries(v->evaluation, operand, shape, &none)
+                                            : shape_count(v->evaluation, operand, shape, &count);
+    if (outcome != EVAL_OK)
+        return show_failed(v);
+    count = shape->uncounted ? none.of : count;
+    return show_cut(v,
+                    has_text_keys(v, shape) ? VALUE_OBJECT
+                    : shape->key            ? VALUE_PAIRS
+                                            : VALUE_LIST,
+                    count);
+}
+
 value_ref show_nodes(struct viewer *v, const struct operand *operand, const struct shape *shape,
                      unsigned depth) {
-    struct walk walk = {.v = v, .shape = shape};
-    uint64_t first, count, size = type_plain(shape->element)->size;
-    if (shape_elements(v->evaluation, operand, shape, &first, &count) != EVAL_OK)
-        return show_failed(v);
+    struct entries entries = {.most = v->limits->items, .bytes = v->budget};
     if (depth > v->limits->depth || v->nesting > NESTING)
-        return show_cut(v,
-                        has_text_keys(v, shape) ? VALUE_OBJECT
-                        : shape->key            ? VALUE_PAIRS
-                                                : VALUE_LIST,
-                        count);
-    walk.most = count < v->limits->items ? count : v->limits->items;
-    walk.most = walk.most > v->budget / size ? v->budget / size : walk.most;
-    viewer_spend(v, walk.most * size);
-    walk.found = arena_alloc(v->evaluation->scratch, (walk.most + 1) * sizeof *walk.found);
-    if (!walk.found)
-        return value_error(v->into, "it takes more memory than one hit may");
-    enum outcome outcome =
-        shape->kind == SHAPE_TREE ? walk_tree(&walk, first, 0) : walk_chain(&walk, first);
-    if (outcome == EVAL_OK && walk.count < walk.most)
-        outcome = evaluation_fail(v->evaluation, "it is not in a valid state");
-    if (outcome == EVAL_FAILED)
+        return show_too_deep(v, operand, shape);
+    enum outcome outcome = shape_entries(v->evaluation, operand, shape, &entries);
+    if (outcome == EVAL_FAILED || !entries.list)
         return show_failed(v);
-    for (uint64_t i = 0; i < walk.count; i++)
-        memory_want(v->evaluation->frame->memory, walk.found[i], size);
+    viewer_spend(v, entries.most * entries.entry);
     v->nesting++;
-    value_ref ref = shape->key ? show_map(&walk, depth) : show_set(&walk, depth);
+    value_ref ref =
+        shape->key ? show_map(v, shape, &entries, depth) : show_set(v, shape, &entries, depth);
     v->nesting--;
-    if (walk.most < count)
-        value_truncate(v->into, ref, count);
+    if (outcome == EVAL_OK && entries.count < entries.of)
+        value_truncate(v->into, ref, entries.of);
     return ref;
 }

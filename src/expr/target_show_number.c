@@ -68,7 +68,8 @@ value_ref show_number(struct viewer *v, const struct operand *operand, unsigned 
 
 value_ref show_complex(struct viewer *v, const struct operand *operand, unsigned depth) {
     const struct type *plain = type_plain(operand->type);
-    struct type part = {.kind = TYPE_FLOAT, .size = plain->size / 2, .sign = true};
+    struct type part = {
+        .kind = TYPE_FLOAT, .size = plain->size / 2, .sign = true, .quad = plain->quad};
     uint8_t bytes[32];
     struct number re, im;
     (void)depth;

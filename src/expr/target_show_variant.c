@@ -6,12 +6,7 @@
 static struct operand part(const struct operand *whole, const struct member *member) {
     struct operand out = *whole;
     out.type = member->type;
-    out.address += member->offset;
-    if (whole->in_memory)
-        return out;
-    out.bytes = (whole->bytes ? whole->bytes : whole->small) + member->offset;
-    out.missing = whole->missing ? whole->missing + member->offset : NULL;
-    out.size = member->offset < whole->size ? whole->size - (size_t)member->offset : 0;
+    operand_move(&out, member->offset);
     return out;
 }
 

@@ -1,7 +1,6 @@
 /* Texts of the target: up to a NUL, or as long as their owner says. */
 #include "expr/target_parts.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 /* Wide characters become UTF-8; what is no character becomes U+FFFD. */
@@ -22,6 +21,21 @@ void text_add_utf8(struct buffer *out, uint32_t c) {
         buffer_putc(out, (char)(0x80 | (c >> 12 & 0x3f)));
         buffer_putc(out, (char)(0x80 | (c >> 6 & 0x3f)));
         buffer_putc(out, (char)(0x80 | (c & 0x3f)));
+    }
+}
+
+void text_add_wide(struct buffer *out, const uint8_t *bytes, size_t count, unsigned width) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t c = 0, low = 0;
+        memcpy(&c, bytes + i * width, width);
+        if (width == 2 && c >= 0xd800 && c < 0xdc00 && i + 1 < count) {
+            memcpy(&low, bytes + (i + 1) * width, width);
+            if (low >= 0xdc00 && low < 0xe000) {
+                c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+                i++;
+            }
+        }
+        text_add_utf8(out, c);
     }
 }
 
@@ -56,8 +70,7 @@ enum outcome text_terminated(struct evaluation *evaluation, uint64_t address, un
             memory_want(evaluation->frame->memory, address + have,
                         most - have < 256 ? most - have : 256);
             return EVAL_AGAIN;
-        case MEMORY_FAULT:
-            return evaluation_fail(evaluation, "cannot read memory at 0x%" PRIx64, address + have);
+        case MEMORY_FAULT: return evaluation_fault(evaluation, address + have);
         default: break;
         }
         for (size_t i = 0; i + width <= step; i += width)
@@ -90,41 +103,80 @@ bool operand_is_text(struct evaluation *evaluation, const struct type *plain, st
            evaluation->shape(module, plain, shape) && shape->kind == SHAPE_TEXT;
 }
 
+/* The characters are the object's own, `count` of them; a NUL may end them before. */
+static enum outcome text_inside(struct evaluation *evaluation, const struct operand *operand,
+                                uint64_t count, size_t max, const char **bytes, size_t *n,
+                                uint64_t *len) {
+    *n = count < max ? (size_t)count : max;
+    char *copy = arena_alloc(evaluation->scratch, *n + 1);
+    *bytes = copy;
+    enum outcome outcome = copy ? operand_read(evaluation, operand, 0, copy, *n)
+                                : evaluation_fail(evaluation, "out of memory");
+    *len = *n = outcome == EVAL_OK ? strnlen(*bytes, *n) : 0;
+    return outcome;
+}
+
+/* `n` characters at *bytes become UTF-8; *len counted those of the whole text. */
+static enum outcome narrow(struct evaluation *evaluation, unsigned width, const char **bytes,
+                           size_t *n, uint64_t *len) {
+    struct buffer out = BUFFER_INIT(1 << 20);
+    text_add_wide(&out, (const uint8_t *)*bytes, *n, width);
+    const char *copy =
+        out.failed ? NULL : arena_copy(evaluation->scratch, out.data ? out.data : "", out.len + 1);
+    *len = *len - *n + out.len;
+    *n = out.len;
+    *bytes = copy ? copy : "";
+    buffer_free(&out);
+    return copy ? EVAL_OK : evaluation_fail(evaluation, "it takes more memory than one hit may");
+}
+
+static enum outcome shaped_text(struct evaluation *evaluation, const struct operand *operand,
+                                const struct shape *shape, size_t max, const char **bytes,
+                                size_t *n, uint64_t *len) {
+    unsigned width = (unsigned)type_plain(shape->element)->size;
+    struct operand first;
+    enum outcome outcome = shape_elements(evaluation, operand, shape, &first, len);
+    if (outcome != EVAL_OK)
+        return outcome;
+    *n = *len < max ? (size_t)*len : max;
+    char *copy = arena_alloc(evaluation->scratch, *n * width + 1);
+    *bytes = copy;
+    if (!copy)
+        return evaluation_fail(evaluation, "it takes more memory than one hit may");
+    outcome = operand_read(evaluation, &first, 0, copy, *n * width);
+    return outcome == EVAL_OK && width > 1 ? narrow(evaluation, width, bytes, n, len) : outcome;
+}
+
 enum outcome operand_text(struct evaluation *evaluation, const struct operand *operand, size_t max,
                           const char **bytes, size_t *n, uint64_t *len) {
     const struct type *plain = type_plain(operand->type);
     struct shape shape;
-    uint64_t address;
     if (operand->has_text) {
         *bytes = (const char *)operand->bytes;
         *len = *n = operand->size;
         return EVAL_OK;
     }
-    if (operand_is_text(evaluation, plain, &shape)) {
-        enum outcome outcome = shape_elements(evaluation, operand, &shape, &address, len);
-        if (outcome != EVAL_OK)
-            return outcome;
-        *n = *len < max ? (size_t)*len : max;
-        char *copy = arena_alloc(evaluation->scratch, *n + 1);
-        struct operand first = operand_in_memory(shape.element, address);
-        *bytes = copy;
-        if (!copy)
-            return evaluation_fail(evaluation, "it takes more memory than one hit may");
-        return operand_read(evaluation, &first, 0, copy, *n);
-    }
+    if (operand_is_text(evaluation, plain, &shape))
+        return shaped_text(evaluation, operand, &shape, max, bytes, n, len);
     struct number number;
     uint8_t *copy;
     bool ended;
-    if (plain->kind == TYPE_ARRAY) {
-        *n = plain->count < max ? (size_t)plain->count : max;
-        copy = arena_alloc(evaluation->scratch, *n + 1);
-        *bytes = (const char *)copy;
-        enum outcome outcome = copy ? operand_read(evaluation, operand, 0, copy, *n)
-                                    : evaluation_fail(evaluation, "out of memory");
-        *len = *n = outcome == EVAL_OK ? strnlen(*bytes, *n) : 0;
+    if (plain->kind == TYPE_ARRAY)
+        return text_inside(evaluation, operand, plain->count, max, bytes, n, len);
+    struct operand target;
+    enum outcome outcome;
+    if (operand_is_implicit(operand)) {
+        outcome = implicit_target(evaluation, operand, plain->target, 0, &target);
+        if (outcome != EVAL_OK || !target.in_memory)
+            return outcome == EVAL_OK
+                       ? text_inside(evaluation, &target, target.size, max, bytes, n, len)
+                       : outcome;
+        outcome = text_terminated(evaluation, target.address, 1, max, &copy, n, &ended);
+        *len = outcome == EVAL_OK ? *n + !ended : 0;
+        *bytes = outcome == EVAL_OK ? (const char *)copy : "";
         return outcome;
     }
-    enum outcome outcome = operand_number(evaluation, operand, &number);
+    outcome = operand_number(evaluation, operand, &number);
     if (outcome == EVAL_OK && !number.i)
         return evaluation_fail(evaluation, "a null pointer is followed");
     if (outcome == EVAL_OK)

@@ -1,19 +1,6 @@
-#include "lang/shape.h"
+#include "lang/parts.h"
 
 #include <string.h>
-
-/* Where the parts of a library's type are: paths of members, dots between them; "*" is the last
- * base class. `name` is the type's name up to its template arguments. */
-struct row {
-    const char *name;
-    bool go;
-    enum shape_kind kind;
-    const char *data, *length, *capacity;
-    bool end_pointer;
-    const char *element; /* the template parameter that says it; NULL: what `data` points to */
-    const char *holder;  /* SHAPE_TREE, SHAPE_CHAIN: the member whose type has that parameter */
-    bool map, repeats;
-};
 
 #define TEXT(type, bytes, count)                                                                   \
     { .name = type, .kind = SHAPE_TEXT, .data = bytes, .length = count }
@@ -21,43 +8,170 @@ struct row {
     { .name = type, .kind = SHAPE_LIST, .data = first, .length = count }
 #define POINTER(type, target)                                                                      \
     { .name = type, .kind = SHAPE_POINTER, .data = target }
+#define PART(type, inside)                                                                         \
+    { .name = type, .kind = SHAPE_PART, .data = inside }
 #define TREE(type, is_map, many)                                                                   \
     {                                                                                              \
         .name = type, .kind = SHAPE_TREE, .data = "_M_t._M_impl._M_header._M_parent",              \
         .length = "_M_t._M_impl._M_node_count", .holder = "_M_t", .element = "_Val",               \
-        .map = is_map, .repeats = many                                                             \
+        .map = is_map, .repeats = many, .links = 4, .link = 2                                      \
     }
 #define CHAIN(type, is_map, many)                                                                  \
     {                                                                                              \
         .name = type, .kind = SHAPE_CHAIN, .data = "_M_h._M_before_begin._M_nxt",                  \
         .length = "_M_h._M_element_count", .holder = "_M_h", .element = "_Value", .map = is_map,   \
-        .repeats = many                                                                            \
+        .repeats = many, .links = 1                                                                \
     }
-static const struct row rows[] = {
+#define RING(type, count)                                                                          \
+    {                                                                                              \
+        .name = type, .kind = SHAPE_RING, .data = "_M_impl._M_node._M_next", .length = count,      \
+        .element = "_Tp", .uncounted = !count, .links = 2                                          \
+    }
+/* libc++'s: its nodes of trees begin with two pointers, a third and the colour */
+#define LLVM_TREE(type, is_map, many)                                                              \
+    {                                                                                              \
+        .name = type, .kind = SHAPE_TREE, .data = "__tree_.__pair1_.__value_.__left_",             \
+        .length = "__tree_.__pair3_.__value_", .holder = "__tree_", .element = "_Tp",              \
+        .inside = is_map ? "__cc" : NULL, .map = is_map, .repeats = many, .links = 3, .mark = 1    \
+    }
+#define LLVM_CHAIN(type, is_map, many)                                                             \
+    {                                                                                              \
+        .name = type, .kind = SHAPE_CHAIN, .data = "__table_.__p1_.__value_.__next_",              \
+        .length = "__table_.__p2_.__value_", .holder = "__table_", .element = "_Tp",               \
+        .inside = is_map ? "__cc" : NULL, .map = is_map, .repeats = many, .links = 2               \
+    }
+enum { GO_SLICE = 23, GO_STRING = 24 }; /* internal/abi.Kind */
+
+static const struct shape_row rows[] = {
     /* libstdc++, with its inline namespace for the new ABI */
     TEXT("std::__cxx11::basic_string", "_M_dataplus._M_p", "_M_string_length"),
     TEXT("std::basic_string_view", "_M_str", "_M_len"),
+    TEXT("std::filesystem::__cxx11::path", "_M_pathname._M_dataplus._M_p",
+         "_M_pathname._M_string_length"),
+    {.name = "std::basic_string", /* of the old ABI, which will not change any more */
+     .kind = SHAPE_TEXT,
+     .data = "_M_dataplus._M_p",
+     .header = 3},
+    {.name = "std::filesystem::path",
+     .kind = SHAPE_TEXT,
+     .data = "_M_pathname._M_dataplus._M_p",
+     .header = 3},
     {.name = "std::vector",
      .kind = SHAPE_LIST,
      .data = "_M_impl._M_start",
      .length = "_M_impl._M_finish",
      .capacity = "_M_impl._M_end_of_storage",
      .end_pointer = true},
-    {.name = "std::array", .kind = SHAPE_PART, .data = "_M_elems"},
+    {.name = "std::vector", /* of bool */
+     .kind = SHAPE_BITS,
+     .data = "_M_impl._M_start",
+     .length = "_M_impl._M_finish"},
+    {.name = "std::bitset", .kind = SHAPE_FIXED_BITS, .data = "_M_w"},
+    {.name = "std::tuple", .kind = SHAPE_SEQUENCE},
+    {.name = "std::_Tuple_impl", .kind = SHAPE_SEQUENCE},
+    {.name = "std::variant", .kind = SHAPE_VARIANT, .data = "_M_u", .length = "_M_index"},
+    {.name = "std::__detail::__variant::_Variadic_union",
+     .kind = SHAPE_SEQUENCE,
+     .data = "_M_first"},
+    LIST("std::initializer_list", "_M_array", "_M_len"),
+    LIST("std::span", "_M_ptr", "_M_extent._M_extent_value"),
+    {.name = "std::span", .kind = SHAPE_LIST, .data = "_M_ptr", .count = "_Extent"},
+    PART("std::array", "_M_elems"),
+    PART("std::atomic", "_M_i"),
+    PART("std::atomic", "_M_base._M_i"), /* of a bool */
+    PART("std::atomic", "_M_b._M_p"),    /* of a pointer */
+    PART("std::atomic", "_M_fp"),        /* of a float, since C++20 */
+    {.name = "std::chrono::duration", .kind = SHAPE_DURATION, .data = "__r"},
+    PART("std::chrono::time_point", "__d"),
+    {.name = "std::function",
+     .kind = SHAPE_FUNCTION,
+     .data = "_M_functor",
+     .length = "_M_invoker",
+     .capacity = "_M_manager"},
+    PART("std::stack", "c"),
+    PART("std::queue", "c"),
+    PART("std::priority_queue", "c"),
+    PART("std::complex", "_M_value"),
     {.name = "std::optional",
      .kind = SHAPE_OPTIONAL,
      .data = "_M_payload._M_payload._M_value",
      .length = "_M_payload._M_engaged"},
     POINTER("std::unique_ptr", "_M_t._M_t.*.*._M_head_impl"), /* of a tuple's two heads the first */
     POINTER("std::shared_ptr", "_M_ptr"),
+    POINTER("std::reference_wrapper", "_M_data"),
+    {.name = "std::weak_ptr",
+     .kind = SHAPE_WEAK,
+     .data = "_M_ptr",
+     .length = "_M_refcount._M_pi",
+     .capacity = "_M_use_count"},
+    {.name = "std::expected",
+     .kind = SHAPE_EXPECTED,
+     .data = "_M_val",
+     .length = "_M_has_value",
+     .capacity = "_M_unex"},
+    PART("std::unexpected", "_M_unex"),
+    {.name = "std::any", .kind = SHAPE_ANY, .data = "_M_storage", .length = "_M_manager"},
+    {.name = "std::any::_Manager_internal", .kind = SHAPE_HELD, .element = "_Tp"},
+    {.name = "std::any::_Manager_external", .kind = SHAPE_HELD, .element = "_Tp", .behind = true},
     TREE("std::map", true, false),
     TREE("std::multimap", true, true),
     TREE("std::set", false, false),
     TREE("std::multiset", false, true),
+    RING("std::__cxx11::list", "_M_impl._M_node._M_size"),
+    RING("std::list", NULL), /* with the old ABI */
+    {.name = "std::forward_list",
+     .kind = SHAPE_CHAIN,
+     .data = "_M_impl._M_head._M_next",
+     .element = "_Tp",
+     .uncounted = true,
+     .links = 1},
+    {.name = "std::deque",
+     .kind = SHAPE_BLOCKS,
+     .data = "_M_impl._M_start",
+     .length = "_M_impl._M_finish",
+     .element = "_Tp"},
     CHAIN("std::unordered_map", true, false),
     CHAIN("std::unordered_multimap", true, true),
     CHAIN("std::unordered_set", false, false),
     CHAIN("std::unordered_multiset", false, true),
+    /* libc++ 14 */
+    {.name = "std::__1::basic_string",
+     .kind = SHAPE_TEXT,
+     .data = "__r_.__value_.__l.__data_",
+     .length = "__r_.__value_.__l.__size_",
+     .short_length = "__r_.__value_.__s",
+     .short_text = "__r_.__value_.__s.__data_"},
+    TEXT("std::__1::basic_string_view", "__data", "__size"),
+    {.name = "std::__1::vector",
+     .kind = SHAPE_LIST,
+     .data = "__begin_",
+     .length = "__end_",
+     .capacity = "__end_cap_.__value_",
+     .end_pointer = true},
+    LIST("std::initializer_list", "__begin_", "__size_"),
+    PART("std::__1::array", "__elems_"),
+    PART("std::__1::atomic", "__a_.__a_value"),
+    {.name = "std::__1::optional",
+     .kind = SHAPE_OPTIONAL,
+     .data = "__val_",
+     .length = "__engaged_"},
+    POINTER("std::__1::unique_ptr", "__ptr_.__value_"),
+    POINTER("std::__1::shared_ptr", "__ptr_"),
+    LLVM_TREE("std::__1::map", true, false),
+    LLVM_TREE("std::__1::multimap", true, true),
+    LLVM_TREE("std::__1::set", false, false),
+    LLVM_TREE("std::__1::multiset", false, true),
+    LLVM_CHAIN("std::__1::unordered_map", true, false),
+    LLVM_CHAIN("std::__1::unordered_multimap", true, true),
+    LLVM_CHAIN("std::__1::unordered_set", false, false),
+    LLVM_CHAIN("std::__1::unordered_multiset", false, true),
+    {.name = "std::__1::list",
+     .kind = SHAPE_RING,
+     .data = "__end_.__next_",
+     .length = "__size_alloc_.__value_",
+     .element = "_Tp",
+     .links = 2,
+     .link = 1},
     /* Rust: the newest library first */
     TEXT("&str", "data_ptr", "length"),
     TEXT("&mut str", "data_ptr", "length"),
@@ -78,10 +192,9 @@ static const struct row rows[] = {
      .data = "buf.ptr.pointer.pointer",
      .length = "len",
      .element = "T"},
-    /* Go: what the compiler calls every slice and string */
-    {.name = "string", .go = true, .kind = SHAPE_TEXT, .data = "str", .length = "len"},
+    {.name = "string", .go = GO_STRING, .kind = SHAPE_TEXT, .data = "str", .length = "len"},
     {.name = "[]",
-     .go = true,
+     .go = GO_SLICE,
      .kind = SHAPE_LIST,
      .data = "array",
      .length = "len",
@@ -100,9 +213,8 @@ static int last_base(struct module *module, const struct type *type,
     return found;
 }
 
-/* Sums the offsets along a path. False: the type is another one of the same name. */
-static bool follow(struct module *module, const struct type *type, const char *path,
-                   uint64_t *offset, const struct type **out) {
+bool lang_follow(struct module *module, const struct type *type, const char *path, uint64_t *offset,
+                 const struct type **out) {
     const struct member *steps[MEMBER_PATH];
     *offset = 0;
     while (*path) {
@@ -123,96 +235,86 @@ static bool follow(struct module *module, const struct type *type, const char *p
     return true;
 }
 
-static bool is_named(const struct type *plain, const struct row *row) {
+static bool is_named(const struct type *plain, const struct shape_row *row) {
     size_t n = strlen(row->name);
-    if (!plain->name || plain->unit_go != row->go || strncmp(plain->name, row->name, n))
+    if (plain->unit_go && plain->go_kind)
+        return plain->go_kind == row->go;
+    if (!plain->name || plain->unit_go != !!row->go || strncmp(plain->name, row->name, n))
         return false;
     bool begins = memchr(row->name, '[', n) || memchr(row->name, '<', n);
     return begins || plain->name[n] == '\0' || plain->name[n] == '<';
 }
 
-/* The type that a template's parameter stands for. */
-static const struct type *argument(const struct type *plain, const char *name) {
-    struct die die, child;
-    const struct type *found = NULL;
-    if (!die_at(plain->place, &die))
-        return NULL;
-    if (die_child(die, &child)) {
-        do {
-            const char *own = die_tag(child) == DW_TAG_template_type_parameter && !found
-                                  ? die_string(child, DW_AT_name)
-                                  : NULL;
-            found = own && !strcmp(own, name) ? type_of_entry(child) : found;
-        } while (die_step(&child));
+/* Strict DWARF 3 has no encoding for char16_t and char32_t. */
+static bool is_wide(const struct type *plain) {
+    bool text = type_is_text(plain) ||
+                (plain->kind == TYPE_INT && plain->name && !strncmp(plain->name, "char", 4));
+    return text && (plain->size == 2 || plain->size == 4);
+}
+
+static bool fits_length(struct module *module, const struct type *plain,
+                        const struct shape_row *row, struct shape *out) {
+    const struct type *unwanted, *text;
+    uint64_t word = module->elf->is64 ? 8 : 4;
+    out->has_short = row->short_text;
+    if (row->short_text) {
+        if (!lang_follow(module, plain, row->short_length, &out->short_length, &unwanted) ||
+            !lang_follow(module, plain, row->short_text, &out->short_text, &text))
+            return false;
+        out->short_most = type_plain(text)->count;
     }
-    die_free(&die);
-    return found;
-}
-
-#define ALIGNED_DEPTH 16
-
-static uint64_t alignment(struct module *module, const struct type *type, int depth) {
-    const struct type *plain = type_complete(module, type_plain(type));
-    uint64_t most = 1;
-    if (depth > ALIGNED_DEPTH)
-        return most;
-    if (plain->kind == TYPE_ARRAY)
-        return alignment(module, plain->target, depth + 1);
-    if (!type_is_composite(plain))
-        return plain->size && plain->size <= 16 && !(plain->size & (plain->size - 1)) ? plain->size
-                                                                                      : most;
-    for (size_t i = 0; i < plain->member_count; i++) {
-        uint64_t one = alignment(module, plain->members[i].type, depth + 1);
-        most = one > most ? one : most;
+    if (row->header) {
+        out->header = row->header * word;
+        out->capacity = word;
+        return true;
     }
-    return most;
+    if (row->count) {
+        out->is_fixed = lang_number(plain, row->count, &out->fixed);
+        return out->is_fixed && out->fixed <= INT64_MAX;
+    }
+    if (!lang_follow(module, plain, row->length, &out->length, &unwanted))
+        return false;
+    out->capacity = out->length;
+    return !row->capacity || lang_follow(module, plain, row->capacity, &out->capacity, &unwanted);
 }
 
-/* libstdc++'s nodes: a colour and three pointers, or one pointer, and then the element. */
-static bool fits_nodes(struct module *module, const struct type *plain, const struct row *row,
-                       struct shape *out) {
-    const struct type *holder, *length;
-    uint64_t at, word = module->elf->is64 ? 8 : 4;
-    if (!follow(module, plain, row->length, &out->length, &length) ||
-        !follow(module, plain, row->holder, &at, &holder))
-        return false;
-    out->element = argument(type_complete(module, type_plain(holder)), row->element);
-    if (!out->element || !type_plain(out->element)->size)
-        return false;
-    uint64_t align = alignment(module, out->element, 0), head = row->kind == SHAPE_TREE ? 4 : 1;
-    out->node = (head * word + align - 1) / align * align;
-    out->repeats = row->repeats;
-    return !row->map || (follow(module, out->element, "first", &at, &out->key) && !at &&
-                         follow(module, out->element, "second", &out->mapped_at, &out->mapped));
-}
-
-static bool fits(struct module *module, const struct type *plain, const struct row *row,
+static bool fits(struct module *module, const struct type *plain, const struct shape_row *row,
                  struct shape *out) {
-    const struct type *data, *length, *capacity;
+    static lang_fits_fn *const by_kind[SHAPE_KINDS] = {
+        [SHAPE_TREE] = lang_fits_nodes,        [SHAPE_CHAIN] = lang_fits_nodes,
+        [SHAPE_RING] = lang_fits_nodes,        [SHAPE_BLOCKS] = lang_fits_blocks,
+        [SHAPE_BITS] = lang_fits_bits,         [SHAPE_FIXED_BITS] = lang_fits_bitset,
+        [SHAPE_SEQUENCE] = lang_fits_sequence, [SHAPE_VARIANT] = lang_fits_variant,
+        [SHAPE_DURATION] = lang_fits_duration, [SHAPE_FUNCTION] = lang_fits_function,
+        [SHAPE_WEAK] = lang_fits_weak,         [SHAPE_EXPECTED] = lang_fits_expected,
+        [SHAPE_ANY] = lang_fits_any,           [SHAPE_HELD] = lang_fits_held,
+    };
+    const struct type *data, *length;
     *out = (struct shape){.kind = row->kind, .end_pointer = row->end_pointer};
-    if (!follow(module, plain, row->data, &out->data, &data))
+    if (by_kind[row->kind])
+        return by_kind[row->kind](module, plain, row, out);
+    if (!lang_follow(module, plain, row->data, &out->data, &data))
         return false;
     out->element = data;
     if (row->kind == SHAPE_PART)
         return true;
-    if (row->holder)
-        return fits_nodes(module, plain, row, out);
     if (row->kind == SHAPE_OPTIONAL)
-        return follow(module, plain, row->length, &out->length, &length);
+        return lang_follow(module, plain, row->length, &out->length, &length);
     if (type_plain(data)->kind != TYPE_POINTER)
         return false;
-    out->element = row->element ? argument(plain, row->element) : type_plain(data)->target;
+    out->element = row->element ? lang_argument(plain, row->element) : type_plain(data)->target;
     if (row->kind == SHAPE_POINTER || !out->element)
         return out->element;
-    if (!follow(module, plain, row->length, &out->length, &length))
+    if (!fits_length(module, plain, row, out))
         return false;
-    out->capacity = out->length;
-    if (row->capacity && !follow(module, plain, row->capacity, &out->capacity, &capacity))
-        return false;
-    return row->kind != SHAPE_TEXT || type_plain(out->element)->size == 1;
+    const struct type *element = type_plain(out->element);
+    return row->kind != SHAPE_TEXT || element->size == 1 || is_wide(element);
 }
 
-bool lang_shape(struct module *module, const struct type *plain, struct shape *out) {
+bool lang_shape(struct module *module, const struct type *type, struct shape *out) {
+    const struct type *plain = type_plain(type);
+    if (plain->unit_go && lang_go_shape(module, type, out))
+        return true;
     for (size_t i = 0; plain->name && i < sizeof rows / sizeof *rows; i++)
         if (is_named(plain, &rows[i]) && fits(module, plain, &rows[i], out))
             return true;

@@ -6,5 +6,6 @@
 
 #include "expr/target.h"
 
-/* A shape_fn for all languages at once. `plain` is a composite type. */
-bool lang_shape(struct module *module, const struct type *plain, struct shape *out);
+/* A shape_fn for all languages at once: of composites, and of pointers that are Go's maps and
+ * channels. */
+bool lang_shape(struct module *module, const struct type *type, struct shape *out);

@@ -5,8 +5,7 @@ const char *pick_error_message(const pick_error *error) {
 }
 
 int pick_error_code(const pick_error *error) {
-    enum error_class class = inner_error(error)->class;
-    return class == ERROR_UNSUPPORTED ? ERROR_RUN : (int)class;
+    return (int)inner_error(error)->class;
 }
 
 void pick_error_free(pick_error *error) {

@@ -96,25 +96,6 @@ pick_error *pick_recipe_fits(const char *name, const char *text, size_t len,
     return public_error(error);
 }
 
-/* The parts that every event has; the fields of each type are in docs/events.md. */
-static void event_schema(struct buffer *out) {
-    buffer_puts(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
-                     "\"title\":\"pickglass event, version 1\",\"type\":\"object\","
-                     "\"required\":[\"v\",\"type\",\"time\",\"run\"],\"properties\":{"
-                     "\"v\":{\"const\":1},\"type\":{\"enum\":[");
-    for (int i = 0; i <= EVENT_END; i++)
-        buffer_printf(out, "%s\"%s\"", i ? "," : "", event_type_name((enum event_type)i));
-    buffer_puts(out, "]},\"time\":{\"type\":\"string\",\"format\":\"date-time\"},"
-                     "\"run\":{\"type\":\"string\"},\"target\":{\"type\":\"string\"},"
-                     "\"seq\":{\"type\":\"integer\"},\"probe\":{\"type\":\"string\"},"
-                     "\"hit\":{\"type\":\"integer\"},\"pid\":{\"type\":\"integer\"},"
-                     "\"thread\":{\"type\":\"object\"},\"goroutine\":{\"type\":\"object\"},"
-                     "\"location\":{\"type\":\"object\"},\"values\":{\"type\":\"object\"},"
-                     "\"stack\":{\"type\":\"array\"},\"elapsed_ns\":{\"type\":\"integer\"},"
-                     "\"paused_ns\":{\"type\":\"integer\"},\"pause_ns\":{\"type\":\"integer\"},"
-                     "\"pause\":{\"enum\":[\"measured\",\"estimated\",\"lower_bound\"]}}}\n");
-}
-
 char *pick_schema(const char *what) {
     struct buffer out = BUFFER_INIT(1 << 20);
     if (!strcmp(what, "recipe"))

@@ -28,9 +28,8 @@ struct pick_run {
     void *ctx;
     char *worker;
     enum pick_mode mode;
-    bool require_hits, signals, has_signals, wants_status, started, over;
+    bool signals, has_signals, wants_status, started, over;
     unsigned interrupts;
-    uint64_t hits;
     int code;
     struct error *error;
 };
@@ -76,6 +75,7 @@ void pick_run_free(pick_run *run) {
     for (size_t i = 0; i < run->sink_count; i++)
         error_free(sink_close(run->sinks[i]));
     free(run->sinks);
+    status_free(&run->status);
     job_clear(&run->job);
     error_free(run->error);
     free(run->worker);
@@ -195,7 +195,8 @@ void pick_run_option(pick_run *run, enum pick_option option, int value) {
     case PICK_END_KILLS_TARGET: o->end_kills_target = value; break;
     case PICK_INSECURE: o->insecure = value; break;
     case PICK_KILL_LAUNCHED: o->kill_launched = value; break;
-    case PICK_REQUIRE_HITS: run->require_hits = value; break;
+    case PICK_FOLLOW_FORKS: o->follow = value; break;
+    case PICK_REQUIRE_HITS: run->job.require_hits = value; break;
     case PICK_SIGNALS: run->signals = value; break;
     case PICK_STATUS: run->wants_status = value; break;
     case PICK_CONNECT_MS: o->connect_ms = (unsigned)value; break;
@@ -229,9 +230,6 @@ static void sink_failed(pick_run *run, struct error *error) {
 
 static void on_event(void *owner, const struct buffer *event) {
     pick_run *run = owner;
-    enum event_type type = event_head(event)->type;
-    run->hits +=
-        type == EVENT_HIT || type == EVENT_SIGNAL || type == EVENT_LOG || type == EVENT_EXIT;
     status_event(&run->status, event);
     status_hide(&run->status);
     for (size_t i = 0; i < run->sink_count; i++) {
@@ -259,8 +257,7 @@ static void on_over(void *owner, int code, struct error *error) {
     if (!run->code || code == ERROR_RECIPE)
         run->code = code;
     run->error = error;
-    if (!run->code && run->require_hits && !run->hits) {
-        run->code = 6;
+    if (run->code == ERROR_NO_HITS && !error) {
         run->error = error_new(ERROR_RUN, "nothing was hit, and --require-hits asks for a hit");
     }
     uv_timer_stop(&run->tick);
@@ -402,7 +399,7 @@ pick_error *pick_run_start(pick_run *run) {
     if (!error)
         error = link_start(&run->loop, run->worker, &run->job, &events, run, &run->link);
     if (error) {
-        run->code = error->class == ERROR_UNSUPPORTED ? ERROR_RUN : (int)error->class;
+        run->code = (int)error->class;
         run->over = true;
         return public_error(error);
     }

@@ -20,10 +20,37 @@ static const char *find_line(const struct source *source, unsigned line, size_t 
     return p;
 }
 
+/* The name of a line of a text that nobody has seen; NULL: its own has no such. */
+static const char *name_of_line(const char *name, unsigned line, int *len) {
+    const char *at = line ? name : NULL;
+    for (; at && line; line--) {
+        at = strchr(at, '\n');
+        at += at != NULL;
+    }
+    *len = at ? (int)strcspn(at, "\n") : 0;
+    return *len ? at : NULL;
+}
+
+/* Nor has anybody named the probe that the line is of. */
+static const char *behind_probe(const char *message) {
+    const char *end = strncmp(message, "probe \"", 7) ? NULL : strstr(message, "\": ");
+    return end ? end + 3 : message;
+}
+
+void source_message(struct buffer *out, const char *name, struct mark mark, const char *message) {
+    int len;
+    const char *line = name_of_line(name, mark.line, &len);
+    if (line)
+        buffer_printf(out, "%.*s: %s", len, line, behind_probe(message));
+    else
+        buffer_printf(out, "%.*s:%u:%u: %s", (int)strcspn(name, "\n"), name, mark.line, mark.column,
+                      message);
+}
+
 static void add_excerpt(struct buffer *out, const struct source *source, struct mark mark) {
     size_t len;
     const char *line = find_line(source, mark.line, &len);
-    if (!len || len > 400)
+    if (!len || len > 400 || strchr(source->name, '\n'))
         return;
     buffer_printf(out, "\n%5u | %.*s\n      | ", mark.line, (int)len, line);
     for (unsigned i = 1; i < mark.column && i <= len; i++)
@@ -37,13 +64,12 @@ void source_error(struct source *source, struct mark mark, const char *format, .
     struct buffer out = BUFFER_INIT(1 << 20);
     if (source->messages)
         buffer_printf(&out, "%s\n", source->messages);
-    buffer_printf(&out, "%s:%u:%u: ", source->name, mark.line, mark.column);
     char text[2048];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    buffer_puts(&out, text);
+    source_message(&out, source->name, mark, text);
     add_excerpt(&out, source, mark);
     free(source->messages);
     source->messages = buffer_take(&out);
@@ -246,8 +272,14 @@ static void on_event(struct builder *b, const yaml_event_t *event) {
     }
 }
 
+static bool is_tab(const struct source *source, struct mark mark) {
+    size_t len;
+    const char *line = find_line(source, mark.line, &len);
+    return mark.column <= len && line[mark.column - 1] == '\t';
+}
+
 /* libyaml's own message, with what to do about the traps of recipes. */
-static const char *hint_for(const yaml_parser_t *parser) {
+static const char *hint_for(const struct source *source, const yaml_parser_t *parser) {
     static const struct {
         const char *word, *hint;
     } hints[] = {
@@ -262,6 +294,8 @@ static const char *hint_for(const yaml_parser_t *parser) {
          " (if the line begins with a quoted part of an expression: quote it "
          "whole)"},
     };
+    if (is_tab(source, mark_of(&parser->problem_mark)))
+        return " (a tab: YAML is indented with blanks alone)";
     for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
         if ((parser->problem && strstr(parser->problem, hints[i].word)) ||
             (parser->context && strstr(parser->context, hints[i].word)))
@@ -272,7 +306,7 @@ static const char *hint_for(const yaml_parser_t *parser) {
 static void syntax_error(struct source *source, const yaml_parser_t *parser) {
     source_error(source, mark_of(&parser->problem_mark), "%s%s%s%s",
                  parser->context ? parser->context : "", parser->context ? ": " : "",
-                 parser->problem ? parser->problem : "not YAML", hint_for(parser));
+                 parser->problem ? parser->problem : "not YAML", hint_for(source, parser));
 }
 
 struct node *node_parse(struct source *source) {

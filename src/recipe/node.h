@@ -4,6 +4,7 @@
  * "no" and "1.10" are what the reader of a key makes of them. */
 #pragma once
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,7 +32,7 @@ struct node {
 
 /* Errors of a source, collected so that one look shows them all. */
 struct source {
-    const char *name; /* for messages */
+    const char *name; /* for messages: see recipe_parse() */
     const char *text;
     size_t len;
     char *messages; /* one or more lines each; owned */
@@ -44,6 +45,9 @@ struct source {
 /* Adds "NAME:LINE:COLUMN: message" and the line itself, with a caret. */
 void source_error(struct source *source, struct mark mark, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* "NAME:LINE:COLUMN: message", or the line's own name instead. Appends. */
+void source_message(struct buffer *out, const char *name, struct mark mark, const char *message);
 
 /* What was being read is incomplete: source_finish() says so. */
 void source_no_memory(struct source *source);

@@ -100,7 +100,8 @@ static void settle(struct reader *reader, struct param *param) {
         free(param->value);
         param->value = copy_text_of(reader, value);
     }
-    if (param->value && !fits(param->type, param->value))
+    param->wrong = param->value && !fits(param->type, param->value);
+    if (param->wrong)
         source_error(reader->source, param->mark, "parameter \"%s\": \"%s\" is not of type %s",
                      param->name, param->secret ? "***" : param->value, type_names[param->type]);
     if (param->secret && param->value)
@@ -143,6 +144,8 @@ static const struct param *find_param(struct reader *reader, const struct node *
     for (size_t i = 0; i < recipe->param_count; i++) {
         if (strcmp(recipe->params[i].name, name))
             continue;
+        if (recipe->params[i].wrong)
+            return NULL; /* that has been said */
         if (recipe->params[i].value)
             return &recipe->params[i];
         source_error(reader->source, node->mark,

@@ -87,8 +87,11 @@ static void read_timer(struct reader *reader, const struct node *node, void *int
 
 static void read_signal(struct reader *reader, const struct node *node, void *into) {
     set_trigger(reader, node, into, TRIGGER_SIGNAL);
+    char *text = read_text(reader, node, LANGUAGE_PLAIN);
     free(((struct probe *)into)->signal);
-    ((struct probe *)into)->signal = read_text(reader, node, LANGUAGE_PLAIN);
+    ((struct probe *)into)->signal = text;
+    if (text)
+        check_signal(reader, node, text);
 }
 
 static void read_flag_trigger(struct reader *reader, const struct node *node, struct probe *probe,

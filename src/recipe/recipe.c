@@ -203,5 +203,10 @@ struct error *recipe_error(const char *source, struct mark mark, const char *for
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return error_new(ERROR_RECIPE, "%s:%u:%u: %s", source, mark.line, mark.column, text);
+    struct buffer message = BUFFER_INIT(8192);
+    source_message(&message, source, mark, text);
+    struct error *error =
+        message.data ? error_new(ERROR_RECIPE, "%s", message.data) : error_no_memory();
+    buffer_free(&message);
+    return error;
 }

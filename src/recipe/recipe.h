@@ -134,6 +134,7 @@ struct param {
     char *value; /* NULL: none given */
     char *env;
     bool secret;
+    bool wrong; /* its value is not of its type, and that has been said */
     struct mark mark;
 };
 
@@ -173,7 +174,10 @@ struct recipe {
 
 /* Parses `text`. `given` are parameters from the command line; those of `target`, if it is not
  * NULL, win over the recipe's defaults and lose against `given`. All mistakes are reported at once,
- * as one ERROR_RECIPE. Values of secret parameters go to secret_add(). */
+ * as one ERROR_RECIPE, which say where: SOURCE:LINE:COLUMN. Where nobody has seen the text, because
+ * it was written for what somebody has said otherwise, `source` has more lines: names for those of
+ * the text, which stand there instead; an empty one is no name. Values of secret parameters go to
+ * secret_add(). */
 struct error *recipe_parse(const char *source, const char *text, size_t len,
                            const struct settings *given, const struct target *target,
                            struct recipe **out);

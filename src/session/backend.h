@@ -35,6 +35,7 @@ struct want {
     enum want_kind kind;
     const char *expr; /* WANT_EXPR, in the target's language */
     bool truth;       /* it is a condition: what the language takes for true or false */
+    bool returning;   /* it is about a return, also at a site that is an entry, too */
     enum capture_as as;
     struct load load;
     unsigned frames; /* WANT_STACK */
@@ -62,8 +63,9 @@ struct site {
     size_t address_count;
     const char *watch; /* expression of SITE_WATCH */
     enum watch_access access;
-    int64_t watch_goroutine;      /* in whose frame `watch` is resolved; 0 = globally */
-    const char *signal;           /* SITE_SIGNAL: "SIGSEGV" */
+    bool watch_from_hit; /* `watch` is resolved in the frame of a hit of this stop; else globally */
+    int64_t watch_goroutine, watch_thread; /* ... of this one */
+    const char *signal;                    /* SITE_SIGNAL: "SIGSEGV" */
     const struct location *where; /* as the recipe says it, for messages; NULL for SITE_PANIC */
     const char *cond, *hit_cond;  /* to be decided by the server; NULL = none */
     const char *filter; /* as `cond`, but a hit is judged here all the same; NULL = none */
@@ -99,6 +101,7 @@ struct query {
     bool returns; /* the function's returns instead of its entry */
     bool own;     /* only the function's own entry, no inlined copies */
     bool first;   /* its first instruction, before the prologue: where argN are */
+    bool terse;   /* an error need not say what has a name like it: that takes its time */
     /* the answer */
     struct place *places;
     size_t count, cap;
@@ -151,12 +154,14 @@ struct target_info {
     bool running;   /* now; else stopped */
     bool at_launch; /* stopped where the program begins, nothing of it has run */
     bool started;   /* we started the server, so its first stop is ours */
+    bool suspended; /* `running` as far as we are concerned, but somebody has sent it SIGSTOP */
     bool parked; /* stopped by its server's attaching to it, and by nobody else: it was running */
-    bool quitting_kills;                     /* it may die if we disconnect while it is stopped */
-    bool stays;                              /* the target lives on when we disconnect */
-    bool core;                               /* nothing will ever run */
+    int64_t parent;      /* the followed process that has forked it; 0: it was named */
+    bool quitting_kills; /* it may die if we disconnect while it is stopped */
+    bool stays;          /* the target lives on when we disconnect */
+    bool core;           /* nothing will ever run */
     const char *server, *version, *language; /* "Delve", "1.27.2", "go1.26" */
-    const char *command;                     /* the target's command line, "" if unknown */
+    const char *command;                     /* the program's file, "" if unknown */
     const char *stopped_at; /* the name of the breakpoint where it is stopped; "" for none */
 };
 
@@ -177,6 +182,11 @@ struct backend_events {
                  struct error *error);             /* at any time after `connected`; the last one */
     void (*left)(void *owner);                     /* completes leave(); the last one */
     void (*notice)(void *owner, const char *text); /* something that people should know */
+
+    /* setup->follow: the target has forked a process, which stands before it has run anything (or
+     * before the program that it executes has), free of what is armed. A back end that connects to
+     * `uri` during the call has it from its begin; else it is let go. */
+    void (*forked)(void *owner, const char *uri);
 };
 
 enum read_result {
@@ -199,6 +209,7 @@ struct backend_setup {
     const char *output;  /* a file for it; NULL = stderr */
     unsigned timeout_ms; /* for the answer to one request */
     bool insecure;
+    bool follow;       /* tell of what the target forks: where caps->follows */
     struct note *note; /* backend/ptrace/note.h; NULL: nobody would read it */
     /* Tells where the server can be reached, as soon as it is known: for repair. */
     void (*reachable)(void *ctx, const char *uri);
@@ -216,9 +227,12 @@ struct backend_caps {
     bool modules;            /* places in libraries */
     bool hardware;           /* `hw`, and watches of reads alone */
     bool stops_all;          /* a hit stops the whole target */
+    const char *no_name;     /* how its server begins to say that there is no such variable; NULL */
     const char *watch_alone; /* why a watch must not share a run with code probes; NULL */
     bool hides_false;        /* hits whose condition is false are not even counted */
     bool measures;           /* we see a stop when it begins, and end it ourselves */
+    bool takes_binary;       /* the program's file may be named to it: it does not know by itself */
+    bool follows;            /* what the target forks, as targets of their own */
     bool detaches;           /* leave() is for a stopped target, and lets it go on */
 };
 
@@ -261,8 +275,9 @@ struct backend_ops {
     /* Has all of it come with the stop? Then read() answers at once, and also right after resume(),
      * before control goes back to the loop. NULL: never. */
     bool (*came)(struct backend *backend, const struct hit *hit, const struct want *want);
-    /* Answers that are still to come are dropped; what was queued to read stays unread. */
-    void (*give_up)(struct backend *backend);
+    /* Answers that are still to come are dropped; what was queued to read stays unread, and is told
+     * as the error `why`, a text that lasts. */
+    void (*give_up)(struct backend *backend, const char *why);
     void (*flush)(struct backend *backend);
 
     void (*resume)(struct backend *backend); /* stopped target; ends in `stopped` or `lost` */

@@ -3,8 +3,19 @@
 #include "session/state.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
-static bool same_stack(const struct call_record *call, const struct hit *hit) {
+/* A goroutine changes threads between its entry and its return, and a thread changes stacks. Where
+ * its number is not read, its frame alone tells it: no two that live share one. */
+static bool wanders(const struct probe_state *p, const struct hit *hit) {
+    return !hit->goroutine && hit->has_frame && p->session->info.language &&
+           !strncasecmp(p->session->info.language, "go", 2);
+}
+
+static bool same_stack(const struct probe_state *p, const struct call_record *call,
+                       const struct hit *hit) {
+    if (wanders(p, hit))
+        return call->frame == hit->frame;
     return hit->goroutine ? call->goroutine == hit->goroutine : call->thread == hit->thread;
 }
 
@@ -12,7 +23,7 @@ static bool same_stack(const struct call_record *call, const struct hit *hit) {
  * without a return that we saw (a panic went through them). */
 static void drop_below(struct probe_state *p, const struct hit *hit, int64_t frame) {
     for (size_t i = p->call_count; i--;) {
-        if (!same_stack(&p->calls[i], hit) || p->calls[i].frame >= frame)
+        if (!same_stack(p, &p->calls[i], hit) || p->calls[i].frame >= frame)
             continue;
         p->unpaired++;
         call_leave(p, i);
@@ -42,7 +53,8 @@ int call_find(struct probe_state *p, const struct hit *hit) {
     if (hit->has_frame)
         drop_below(p, hit, hit->frame);
     for (size_t i = p->call_count; i--;)
-        if (same_stack(&p->calls[i], hit) && (!hit->has_frame || p->calls[i].frame == hit->frame))
+        if (same_stack(p, &p->calls[i], hit) &&
+            (!hit->has_frame || p->calls[i].frame == hit->frame))
             return (int)i;
     return -1;
 }

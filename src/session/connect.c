@@ -21,6 +21,7 @@ void session_step_connecting(void *owner) {
                                   .output = s->options.output,
                                   .timeout_ms = s->options.timeout_ms,
                                   .insecure = s->options.insecure,
+                                  .follow = s->options.follow,
                                   .reachable = tell_reachable,
                                   .reachable_ctx = s};
     struct error *error = s->ops->create(&setup, &session_backend_events, s, &s->backend);

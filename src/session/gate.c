@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 
+/* Round trips for the first value of a watch, and one for each further level of pointers. */
+#define PRIME_TRIES 8
+
 static void sooner(uint64_t *next, uint64_t when) {
     if (when < *next)
         *next = when;
@@ -22,16 +25,29 @@ static bool after_is_open(struct probe_state *p, uint64_t now, uint64_t *next) {
     return p->after_open = false;
 }
 
+static struct site *watch_of(const struct session *s, const struct probe_state *p) {
+    for (size_t i = 0; i < s->spot_count; i++)
+        if (s->spots[i]->site.kind == SITE_WATCH && s->spots[i]->members[0].probe == p)
+            return &s->spots[i]->site;
+    return NULL;
+}
+
+/* Its frame is there for one stop: what is not armed then waits for the next hit. */
+static bool comes_from_a_hit(struct session *s, const struct probe_state *p) {
+    const struct site *site = watch_of(s, p);
+    return p->from_hit || (site && site->armed);
+}
+
 bool probe_wanted(struct session *s, struct probe_state *p, uint64_t now, uint64_t *next) {
     uint64_t until;
     /* A launched target waits for the sinks as it is: disarmed and armed again, it would hit once
      * more where it stands. */
     bool congested = s->congested && s->was_running;
-    if (p->done || s->ending || congested || s->exited || s->strange || s->info.core)
+    if (p->done || s->unfit || s->ending || congested || s->exited || s->strange || s->info.core)
         return false;
     if (p->probe->after >= 0 && !after_is_open(p, now, next))
         return false;
-    if (p->probe->watch_from >= 0 && !p->after_open)
+    if (p->probe->watch_from >= 0 && !comes_from_a_hit(s, p))
         return false;
     if (pause_throttled(s, now, &until)) {
         sooner(next, until);
@@ -49,7 +65,7 @@ static bool member_wanted(struct session *s, const struct member *m, uint64_t no
     struct probe_state *p = m->probe;
     if (m->role != ROLE_RETURN)
         return probe_wanted(s, p, now, next);
-    if (p->call_count && !s->ending && !s->exited && !s->strange)
+    if (p->call_count && !s->unfit && !s->ending && !s->exited && !s->strange)
         return true;
     bool selective = p->probe->when || p->probe->every_ns || p->probe->rate_hits ||
                      p->probe->after >= 0 || *p->probe->hit_cond.text || p->probe->max_hits;
@@ -105,7 +121,7 @@ static bool spot_differs(struct session *s, const struct spot *spot, uint64_t no
 
 static bool timer_due(const struct probe_state *p, const struct session *s, uint64_t now,
                       uint64_t *next) {
-    if (p->probe->trigger != TRIGGER_TIMER || p->done || s->congested || s->ending)
+    if (p->probe->trigger != TRIGGER_TIMER || p->done || s->unfit || s->congested || s->ending)
         return false;
     uint64_t when =
         p->timer_next > s->pause.throttled_until ? p->timer_next : s->pause.throttled_until;
@@ -142,14 +158,27 @@ static void count_armed_time(struct session *s, uint64_t now) {
     }
 }
 
-/* What a watch sees before its first change: asked for with the arming, taken when that is done. */
-static void prime_watch(struct session *s, struct spot *spot) {
+/* What a watch sees before its first change. */
+static bool prime_watch(struct session *s, struct spot *spot) {
     struct probe_state *p = spot->members[0].probe;
     struct hit nowhere = {.goroutine = spot->site.watch_goroutine};
     value_ref value;
     buffer_clear(&p->old);
     bool done = s->ops->read(s->backend, &nowhere, &p->watched, &p->old, &value) == READ_DONE;
     p->old_value = done ? value : 0;
+    return done;
+}
+
+bool gate_primed(struct session *s) {
+    bool all = true;
+    for (size_t i = 0; i < s->spot_count; i++) {
+        struct spot *spot = s->spots[i];
+        if (spot->site.kind != SITE_WATCH || !spot->site.armed || !spot->prime_tries)
+            continue;
+        spot->prime_tries = prime_watch(s, spot) ? 0 : spot->prime_tries - 1;
+        all &= !spot->prime_tries;
+    }
+    return all;
 }
 
 /* The condition that was shown is checked when the flush is done; the next ones that are none need
@@ -187,9 +216,12 @@ void gate_arm(struct session *s, uint64_t now) {
         spot->site.hit_cond = hit_cond_for(s, spot);
         spot->site.filter = spot->armed_filter = filter_for(s, spot);
         s->ops->arm(s->backend, &spot->site);
-        if (spot->site.kind == SITE_WATCH)
+        if (spot->site.kind != SITE_WATCH)
+            continue;
+        if (!spot->site
+                 .watch_from_hit) /* asked for with the arming: what is global is so already */
             prime_watch(s, spot);
-        spot->primed = false;
+        spot->prime_tries = spot->members[0].probe->probe->load.depth + PRIME_TRIES;
     }
     disarm_stale(s);
     for (size_t i = 0; i < s->spot_count; i++) {
@@ -222,10 +254,6 @@ struct error *gate_armed(struct session *s) {
         struct error *why = spot->site.error;
         spot->site.error = NULL;
         spot->members[0].probe->hidden |= spot->site.armed && spot->site.filters;
-        if (!why && spot->site.kind == SITE_WATCH && spot->site.armed && !spot->primed) {
-            prime_watch(s, spot);
-            spot->primed = true;
-        }
         if (!why)
             continue;
         for (size_t k = 0; s->armed_told && k < spot->member_count; k++)
@@ -238,29 +266,49 @@ struct error *gate_armed(struct session *s) {
     return first;
 }
 
+/* It waits for a probe that is over. Nothing is to be armed at this moment: a watch that is not has
+ * missed its hit. */
+static bool is_hopeless(const struct session *s, const struct probe_state *p) {
+    int after = p->probe->after, from = p->probe->watch_from;
+    const struct site *watch = watch_of(s, p);
+    return (after >= 0 && !p->after_open && s->probes[after].done) ||
+           (from >= 0 && !(watch && watch->armed) && s->probes[from].done);
+}
+
 bool gate_exhausted(const struct session *s) {
     for (size_t i = 0; i < s->probe_count; i++) {
         const struct probe_state *p = &s->probes[i];
-        int waits = p->probe->after >= 0 ? p->probe->after : p->probe->watch_from;
-        bool hopeless = waits >= 0 && !p->after_open && s->probes[waits].done;
-        if ((!p->done && !hopeless) || p->call_count)
+        if ((!p->done && !is_hopeless(s, p)) || p->call_count)
             return false;
     }
-    return s->probe_count > 0;
+    return s->probe_count > 0 && !s->unfit;
+}
+
+/* While it is armed, and of several hits in one stop, the first one counts. */
+static void open_watch(struct session *s, struct probe_state *p, const struct hit *hit) {
+    struct site *site = watch_of(s, p);
+    if (p->from_hit || !site || site->armed)
+        return;
+    p->from_hit = true;
+    site->watch_goroutine = hit->goroutine;
+    site->watch_thread = hit->thread;
 }
 
 void gate_opened(struct session *s, struct probe_state *by, const struct hit *hit, uint64_t now) {
     for (size_t i = 0; i < s->probe_count; i++) {
         struct probe_state *p = &s->probes[i];
-        bool waits = p->probe->after == (int)by->index || p->probe->watch_from == (int)by->index;
-        if (!waits || p->done)
+        if (p->probe->watch_from == (int)by->index && !p->done)
+            open_watch(s, p, hit);
+        if (p->probe->after != (int)by->index || p->done)
             continue;
         p->after_open = true;
         p->after_ns = now;
         p->after_goroutine = hit->goroutine;
         p->after_thread = hit->thread;
-        for (size_t k = 0; k < s->spot_count; k++)
-            if (s->spots[k]->members[0].probe == p && !s->spots[k]->site.armed)
-                s->spots[k]->site.watch_goroutine = hit->goroutine;
     }
+}
+
+void gate_resumed(struct session *s) {
+    for (size_t i = 0; i < s->probe_count; i++)
+        s->probes[i].from_hit = false;
 }

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 #define SPARE_MAX (64u << 10) /* bytes that a buffer may have that is kept for the next hit */
-#define TRIES_EXTRA 8         /* restarts of one stage: the depth of its deepest load, and these */
+/* Restarts of one stage, beyond its deepest load's levels and its stack's frames. */
+#define TRIES_EXTRA 40
 
 uint64_t item_seen_ns(const struct session *s, const struct item *item) {
     return item->hit->seen_ns ? item->hit->seen_ns : s->stop->seen_ns;
@@ -93,12 +94,22 @@ static enum progress stage_filter(struct session *s, struct item *item, uint64_t
     return GO_ON;
 }
 
+/* A variable that a server finds at no hit is a mistake in the recipe, which other back ends see
+ * before the run. A value that cannot be had may be had at the next hit. */
 static void complain(struct session *s, struct probe_state *p, const char *why) {
+    const char *no_name = s->ops->caps->no_name ? strstr(why, s->ops->caps->no_name) : NULL;
     if (p->complained)
         return;
     p->complained = true;
-    report_error(s, p->probe->name, "error", "%s:%u:%u: probe \"%s\": when: %s", p->probe->source,
-                 p->probe->when_mark.line, p->probe->when_mark.column, p->probe->name, why);
+    if (no_name) {
+        session_fail(s, recipe_error(p->probe->source, p->probe->when_mark,
+                                     "probe \"%s\": when: %s", p->probe->name, no_name));
+        return;
+    }
+    struct error *error = recipe_error(p->probe->source, p->probe->when_mark,
+                                       "probe \"%s\": when: %s", p->probe->name, why);
+    report_error(s, p->probe->name, "error", "%s", error->message);
+    error_free(error);
 }
 
 static enum progress stage_when(struct session *s, struct item *item) {
@@ -176,10 +187,17 @@ static enum progress stage_count(struct session *s, struct item *item, uint64_t 
     return GO_ON;
 }
 
+/* A halt that stops nobody: the thread whose state is read stands from then on. */
+static bool stands_when_read(const struct session *s) {
+    return s->stop->nobody_stands && !s->passing;
+}
+
 /* Reads one thing into the event under `key`. */
 static enum progress capture(struct session *s, struct item *item, const struct want *want,
                              value_ref parent, const char *key) {
     value_ref ref = 0;
+    if (stands_when_read(s) && want->kind != WANT_EXPR)
+        pause_begins(s);
     if (s->ops->read(s->backend, item->hit, want, &item->event, &ref) == READ_AGAIN)
         return WAIT;
     value_set(&item->event, parent, key, ref);
@@ -247,7 +265,8 @@ static enum progress capture_entry(struct session *s, struct item *item) {
                 report_wall_ns(item_seen_ns(s, item)));
     if (item->event.failed)
         return GO_ON;
-    put_place(s, &item->event, item->hit);
+    if (!stands_when_read(s))
+        put_place(s, &item->event, item->hit);
     value_ref values = value_new(&item->event, VALUE_OBJECT);
     enum progress progress =
         capture_list(s, item, p->captures, p->probe->captures, p->probe->capture_count, values);
@@ -256,7 +275,10 @@ static enum progress capture_entry(struct session *s, struct item *item) {
     if (p->probe->trigger == TRIGGER_PANIC)
         progress |= capture_panic(s, item, values);
     value_set(&item->event, body_of(&item->event), "values", values);
-    return progress | capture_extras(s, item);
+    progress |= capture_extras(s, item);
+    if (stands_when_read(s))
+        put_place(s, &item->event, item->hit); /* where it was found */
+    return progress;
 }
 
 /* The event was begun at the entry: a copy of it is completed, so that it can be done over. */
@@ -406,15 +428,16 @@ bool items_run(struct session *s, uint64_t now) {
         struct item *item = &s->items[i];
         if (run_item(s, item, now) == GO_ON)
             continue;
-        if (item->tries > item->probe->probe->load.depth + TRIES_EXTRA)
-            items_cut(s);
+        const struct probe *probe = item->probe->probe;
+        if (item->tries > probe->load.depth + probe->stack + TRIES_EXTRA)
+            items_cut(s, "it has led from one thing to the next too often");
         complete = false;
     }
     return complete;
 }
 
-void items_cut(struct session *s) {
-    s->ops->give_up(s->backend);
+void items_cut(struct session *s, const char *why) {
+    s->ops->give_up(s->backend, why);
     for (size_t i = 0; i < s->item_count; i++)
         s->items[i].cut |= s->items[i].stage < ITEM_DONE;
 }

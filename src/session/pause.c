@@ -62,6 +62,7 @@ void pause_began(struct session *s, const struct stop *stop) {
     if (!s->ops->caps->measures && p->halt_sent_ns && seen_ns > p->halt_sent_ns)
         calibrate(p, seen_ns - p->halt_sent_ns);
     p->halt_sent_ns = 0;
+    p->cut = false;
     p->cost_ns = p->server_ns;
     if (p->run_since) {
         uint64_t ran = seen_ns - p->run_since;
@@ -71,6 +72,11 @@ void pause_began(struct session *s, const struct stop *stop) {
     }
     p->run_since = 0;
     end_calibration(s);
+}
+
+void pause_begins(struct session *s) {
+    if (!s->pause.seen_ns)
+        s->pause.seen_ns = uv_hrtime();
 }
 
 const char *pause_kind(const struct session *s) {
@@ -106,10 +112,7 @@ static const char *tripping_probe(const struct session *s) {
 /* Told when the target runs again, with the whole figure. */
 static void check_single(struct session *s, uint64_t pause) {
     const struct limit *limit = &s->recipe->limits.max_pause;
-    bool cut = false;
-    for (size_t i = 0; i < s->item_count; i++)
-        cut |= s->items[i].cut;
-    if (!s->item_count || (!cut && (double)pause <= limit->is))
+    if (!s->item_count || (!s->pause.cut && (double)pause <= limit->is))
         return;
     s->pause.tripped = true;
     if (limit->action == DO_THROTTLE) {

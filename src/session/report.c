@@ -121,6 +121,14 @@ static void describe_types(const struct probe_state *p, struct buffer *event, va
         value_set(event, object, "types", types);
 }
 
+/* Its location has no place, and that is no error: the library is not there yet. */
+static const char *waits_for(const struct session *s, const struct probe_state *p) {
+    const struct query *query = s->queries ? &s->queries[2 * p->index] : NULL;
+    if (!query || !query->location || query[0].count || query[1].count)
+        return NULL;
+    return query->location->module ? query->location->module : "a library";
+}
+
 static value_ref describe_probe(struct session *s, const struct probe_state *p,
                                 struct buffer *event) {
     const struct probe *probe = p->probe;
@@ -130,6 +138,8 @@ static value_ref describe_probe(struct session *s, const struct probe_state *p,
     value_ref places = places_of(s, p, event);
     if (places && value_get(event, places)->len)
         value_set(event, object, "places", places);
+    if (waits_for(s, p))
+        value_set_text(event, object, "waits_for", waits_for(s, p));
     describe_types(p, event, object);
     if (probe->when)
         value_set_text(event, object, "when_decided_by", p->hidden ? "server" : "pickglass");
@@ -145,14 +155,20 @@ void report_armed(struct session *s) {
     struct buffer *event = report_begin(s, EVENT_ARMED, NULL);
     value_ref body = body_of(event), server = value_new(event, VALUE_OBJECT);
     value_set(event, body, "pid", value_int(event, s->info.pid));
+    if (s->info.command && *s->info.command)
+        value_set_text(event, body, "command", s->info.command);
     value_set_text(event, server, "name", s->info.server);
     value_set_text(event, server, "version", s->info.version);
     value_set_text(event, server, "language", s->info.language);
     value_set(event, body, "server", server);
     value_set_text(event, body, "found",
-                   s->found_launch  ? "at_launch"
-                   : s->was_running ? "running"
-                                    : "stopped");
+                   s->info.parent      ? "forked"
+                   : s->found_launch   ? "at_launch"
+                   : s->info.suspended ? "stopped"
+                   : s->was_running    ? "running"
+                                       : "stopped");
+    if (s->info.parent)
+        value_set(event, body, "parent", value_int(event, s->info.parent));
     if (s->pause.server_ns)
         value_set(event, body, "stop_cost_ns", value_uint(event, s->pause.server_ns));
     value_ref list = value_new(event, VALUE_LIST);
@@ -166,7 +182,7 @@ void report_exit(struct session *s, const struct stop *stop) {
     const char *probe = NULL;
     for (size_t i = 0; i < s->probe_count; i++) {
         struct probe_state *p = &s->probes[i];
-        if (p->probe->trigger != TRIGGER_EXIT || p->done)
+        if (p->probe->trigger != TRIGGER_EXIT || p->done || s->unfit)
             continue;
         probe = p->probe->name;
         p->reached++;
@@ -200,16 +216,33 @@ void report_items(struct session *s, uint64_t pause_ns) {
     }
 }
 
-void report_list(struct session *s, value_ref list, const struct buffer *in) {
-    struct buffer event = BUFFER_INIT(EVENT_MAX);
+bool report_list(struct session *s, value_ref list, const struct buffer *in) {
+    struct buffer event = BUFFER_INIT(LIST_BYTES);
     event_begin(&event, EVENT_LOG, s->run, s->target, NULL, report_wall_ns(uv_hrtime()));
-    if (!event.failed)
+    if (!in->failed && !event.failed)
         value_set(&event, body_of(&event), "list", value_copy(&event, in, list));
-    report_send(s, &event);
+    bool fits = !in->failed && !event.failed;
+    if (fits)
+        report_send(s, &event);
     buffer_free(&event);
+    return fits;
 }
 
 /* ---- end ---- */
+
+/* Of a family, many load only what they need. */
+static void tell_never_loaded(struct session *s) {
+    if (!s->armed_told || s->options.mode != SESSION_RUN || s->unfit || s->info.parent)
+        return;
+    for (size_t i = 0; i < s->probe_count; i++) {
+        const struct probe *probe = s->probes[i].probe;
+        if (!s->probes[i].placed && waits_for(s, &s->probes[i]))
+            report_error(s, probe->name, "warning",
+                         "%s:%u:%u: probe \"%s\" has waited for %s, which was never loaded",
+                         probe->source, probe->at.mark.line, probe->at.mark.column, probe->name,
+                         waits_for(s, &s->probes[i]));
+    }
+}
 
 static value_ref account(const struct session *s, const struct probe_state *p,
                          struct buffer *event) {
@@ -257,6 +290,7 @@ static void put_wire(struct session *s, struct buffer *event) {
 
 void report_end(struct session *s) {
     pause_take_false(s);
+    tell_never_loaded(s);
     for (size_t i = 0; i < s->spot_count; i++)
         s->spots[i]->members[0].probe->hidden |= s->spots[i]->site.filters;
     struct buffer *event = report_begin(s, EVENT_END, NULL);

@@ -1,4 +1,5 @@
-/* The state machine of one target; its first steps are in connect.c, those at a stop in stops.c.
+/* The state machine of one target; its first steps are in connect.c and resolve.c, those
+ * at a stop in stops.c.
  *
  *   WAITING ─▶ CONNECTING ─▶ [HALTING] ─▶ RESOLVING ─▶ ARMING ─▶ RESUMING ─▶ RUNNING ─┐
  *      ▲           │                                     ▲ ▲                    │    │ stop
@@ -13,7 +14,7 @@
  *   any failure: ─▶ LEAVING or OVER
  *
  * Whatever happens at any step, the target is in a state in which it goes on when we vanish, or one
- * that the worker's death note (worker/repair.c) brings it back from. */
+ * that the worker's death note (worker/link.c) brings it back from. */
 #include "session/state.h"
 
 #include <stdlib.h>
@@ -46,45 +47,6 @@ void session_stop_for(struct session *s, enum session_outcome outcome, const cha
     s->end_reason = strdup(reason);
 }
 
-/* ---- finding the places ---- */
-
-static void step_resolving(void *owner) {
-    struct session *s = owner;
-    if (s->options.mode == SESSION_LIST) {
-        go(s, S_LISTING);
-        return;
-    }
-    spots_ask(s);
-    s->ops->flush(s->backend);
-}
-
-static void first_timers(struct session *s, uint64_t now) {
-    for (size_t i = 0; i < s->probe_count; i++)
-        if (s->probes[i].probe->trigger == TRIGGER_TIMER)
-            s->probes[i].timer_next = now + s->probes[i].probe->timer_ns;
-}
-
-/* The recipe was right for what ran before. */
-static struct error *unfit(struct error *error) {
-    struct error *run = error_new(ERROR_RUN, "the recipe does not fit what the target runs now: %s",
-                                  error->message);
-    error_free(error);
-    return run;
-}
-
-static void on_resolved(struct session *s) {
-    struct error *error = spots_build(s);
-    if (!error && s->ops->judge)
-        error = typed_check(s);
-    if (error && s->restarted && error->class == ERROR_RECIPE)
-        error = unfit(error);
-    s->resolved = true;
-    first_timers(s, uv_hrtime());
-    if (error)
-        session_fail(s, error);
-    go(s, S_ARMING);
-}
-
 /* ---- arming: only what differs ---- */
 
 static void step_arming(void *owner) {
@@ -113,11 +75,12 @@ static void on_armed(struct session *s) {
     }
     if (s->options.mode == SESSION_REPAIR)
         session_stop_for(s, OUTCOME_FINE, "repaired");
-    if (!s->ending && !s->armed_told && gate_unsettled(s, uv_hrtime(), &next)) {
+    bool unsettled = !s->armed_told && gate_unsettled(s, uv_hrtime(), &next);
+    if (!s->ending && (unsettled || !gate_primed(s))) {
         go(s, S_ARMING); /* one more condition to show, or the last one to take back */
         return;
     }
-    if (!s->ending && !s->armed_told)
+    if (!s->ending && !s->armed_told && !s->unfit)
         tell_armed(s);
     if (s->reloaded && !s->ending) {
         s->reloaded = false;
@@ -167,6 +130,7 @@ static void step_resuming(void *owner) {
         s->ops->resume(s->backend);
     s->running = true;
     s->halting = false;
+    gate_resumed(s);
     pause_tell(s, pause);
     report_items(s, pause);
     items_clear(s);
@@ -207,17 +171,18 @@ static void step_listing(void *owner) {
                          .expr = s->options.list_what,
                          .pattern = s->options.list_pattern,
                          .load = load};
-    struct buffer into = BUFFER_INIT(EVENT_MAX * 4);
+    struct buffer into = BUFFER_INIT(LIST_BYTES);
     enum read_result result = s->ops->read(s->backend, &nowhere, &want, &into, &list);
     if (result == READ_AGAIN) {
         s->ops->flush(s->backend);
     } else {
-        const struct value *value = value_get(&into, list);
+        const struct value *value = into.failed ? NULL : value_get(&into, list);
         if (value && value->kind == VALUE_ERROR)
             session_fail(s, error_new(ERROR_RUN, "%s: listing %s: %s", s->uri, want.expr,
                                       value_text(&into, value)));
-        else
-            report_list(s, list, &into);
+        else if (!report_list(s, list, &into))
+            session_fail(s, error_new(ERROR_RUN, "%s: too many %s for one list: give a pattern",
+                                      s->uri, want.expr));
         session_stop_for(s, OUTCOME_FINE, "listed");
         go(s, s->was_running ? S_RESUMING : S_LEAVING);
     }
@@ -227,7 +192,7 @@ static void step_listing(void *owner) {
 static void on_flushed(void *owner) {
     struct session *s = owner;
     switch (state_of(s)) {
-    case S_RESOLVING: on_resolved(s); break;
+    case S_RESOLVING: session_on_resolved(s); break;
     case S_ARMING: on_armed(s); break;
     case S_FETCHING: go(s, S_EVALUATING); break;
     case S_LISTING: go(s, S_LISTING); break;
@@ -271,6 +236,12 @@ static void on_notice(void *owner, const char *text) {
     report_error(owner, NULL, "warning", "%s", text);
 }
 
+static void on_forked(void *owner, const char *uri) {
+    struct session *s = owner;
+    if (!s->ending)
+        s->hooks->forked(s->ctx, s, uri);
+}
+
 const struct backend_events session_backend_events = {
     .connected = session_on_connected,
     .flushed = on_flushed,
@@ -280,11 +251,13 @@ const struct backend_events session_backend_events = {
     .lost = on_lost,
     .left = on_left,
     .notice = on_notice,
+    .forked = on_forked,
 };
 
 static void on_over(uv_timer_t *timer) {
     struct session *s = timer->data;
-    s->hooks->over(s->ctx, s, s->outcome);
+    bool never_fitted = s->unfit && !s->fitted && s->outcome == OUTCOME_FINE;
+    s->hooks->over(s->ctx, s, never_fitted ? OUTCOME_RECIPE : s->outcome);
 }
 
 static void step_over(void *owner) {
@@ -314,7 +287,7 @@ static const struct fsm_state states[] = {
     [S_CONNECTING] = {"connecting", session_step_connecting,
                       TO(WAITING) | TO(HALTING) | TO(RESOLVING) | ENDS},
     [S_HALTING] = {"halting", step_halting, TO(RESOLVING) | TO(EVALUATING) | TO(ARMING) | ENDS},
-    [S_RESOLVING] = {"resolving", step_resolving, TO(ARMING) | TO(LISTING) | ENDS},
+    [S_RESOLVING] = {"resolving", session_step_resolving, TO(ARMING) | TO(LISTING) | ENDS},
     [S_ARMING] = {"arming", step_arming,
                   TO(ARMING) | TO(RESUMING) | TO(STRANGE) | TO(RESOLVING) | ENDS},
     [S_RESUMING] = {"resuming", step_resuming, TO(RUNNING) | TO(RESUMING) | TO(ARMING) | ENDS},

@@ -18,6 +18,7 @@ struct session_options {
     bool resume;           /* a target found stopped by somebody is resumed */
     bool end_kills_target; /* go on although the target dies with the connection */
     bool insecure, kill_launched;
+    bool follow;         /* children that the target forks: see hooks->forked */
     unsigned connect_ms; /* how long to try to connect */
     unsigned timeout_ms; /* for one answer */
     const char *relay, *output;
@@ -40,6 +41,9 @@ struct session_hooks {
     void (*end_run)(void *ctx, const char *reason);
     /* Where the server can be reached, for repair after our death. */
     void (*reachable)(void *ctx, struct session *session, const char *uri);
+    /* The target has forked a process: a session for `uri` that is started during the call has it
+     * from its begin; else it is let go. */
+    void (*forked)(void *ctx, struct session *session, const char *uri);
     /* Once, the last call: `end` has been sent. The session may be freed from here. */
     void (*over)(void *ctx, struct session *session, enum session_outcome outcome);
 };

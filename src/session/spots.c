@@ -39,9 +39,11 @@ static void init_probe(struct probe_state *p, const struct probe *probe) {
     init_captures(&p->at_return, probe->at_return, probe->return_count);
     p->types = calloc(probe->capture_count + probe->return_count + 1, sizeof *p->types);
     /* `return` is not an expression of the target's language: it is what the function returns. */
-    for (size_t i = 0; p->at_return && i < probe->return_count; i++)
+    for (size_t i = 0; p->at_return && i < probe->return_count; i++) {
+        p->at_return[i].returning = true;
         if (!strcmp(probe->at_return[i].expr, "return"))
             p->at_return[i].kind = WANT_RESULTS;
+    }
     for (size_t i = 0;
          p->captures && probe->trigger == TRIGGER_RETURN_OF && i < probe->capture_count; i++)
         if (!strcmp(probe->captures[i].expr, "return"))
@@ -107,6 +109,7 @@ void spots_ask(struct session *s) {
         entry->location = returns->location = &probe->at;
         entry->first = session_names_arguments(probe);
         entry->own = probe->trigger == TRIGGER_CALL || entry->first; /* a copy gets no arguments */
+        entry->terse = returns->terse = s->info.parent;
         returns->returns = true;
         if (probe->trigger != TRIGGER_RETURN_OF)
             s->ops->resolve(s->backend, entry);
@@ -322,6 +325,7 @@ static void add_watch(struct session *s, struct probe_state *p) {
         return;
     spot->site.watch = p->probe->watch;
     spot->site.access = p->probe->access;
+    spot->site.watch_from_hit = p->probe->watch_from >= 0;
 }
 
 /* A location that did not resolve is an error at its line. */
@@ -346,6 +350,7 @@ static struct error *wish_for(struct session *s, struct probe_state *p, struct w
         error = refused(p->probe, returns);
     if (error)
         return error;
+    p->placed |= entry->count || returns->count;
     wish_all(wishes, entry, (struct member){p, pairs ? ROLE_ENTRY : ROLE_HIT});
     wish_all(wishes, returns, (struct member){p, pairs ? ROLE_RETURN : ROLE_HIT});
     if (trigger == TRIGGER_WATCH)

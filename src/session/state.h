@@ -36,8 +36,9 @@ enum state {
 #define BACKOFF_FIRST_MS 50
 #define STRANGE_POLL_MS 250 /* how often to look whether somebody has resumed their stop */
 
-#define EVENT_MAX (16u << 20) /* bytes of one event */
-#define CALLS_MAX 4096        /* calls of a probe that may be under way */
+#define EVENT_MAX (16u << 20)  /* bytes of one event */
+#define LIST_BYTES (64u << 20) /* of one that is a list */
+#define CALLS_MAX 4096         /* calls of a probe that may be under way */
 #define NEVER UINT64_MAX
 
 enum role {
@@ -63,8 +64,10 @@ struct probe_state {
     struct want watched, panic;
     char **types; /* of captures, then of at_return; NULL where the back end does not tell */
 
+    bool placed;       /* its location had a place at some time */
     bool done;         /* it will never hit again */
     bool after_open;   /* the probe it waits for has hit */
+    bool from_hit;     /* a watch: the probe that it comes from has hit in this stop */
     uint64_t after_ns; /* when */
     int64_t after_goroutine, after_thread;
     uint64_t every_next, rate_start, rate_count, rate_closed_until, timer_next;
@@ -91,7 +94,7 @@ struct spot {
     struct site site;
     struct member *members;
     size_t member_count, member_cap;
-    bool primed;                      /* a watch: the value before the first change was read */
+    unsigned prime_tries;             /* a watch: to read what it sees before the first change */
     size_t conds_checked, cond_shown; /* members whose condition the server has accepted */
     const char *armed_cond;           /* with what the server has it now */
     const char *armed_filter;
@@ -133,7 +136,7 @@ struct pause {
     uint64_t balance_at_ns;
     uint64_t throttled_until;
     bool throttled;
-    bool tripped;                       /* max_pause, in the current stop */
+    bool cut, tripped;                  /* max_pause, in the current stop */
     uint64_t run_since;                 /* the target runs since; 0 = stopped */
     uint64_t false_seen, calibrated_ns; /* conditions evaluated here, for their rate */
     bool calibrating;
@@ -165,6 +168,8 @@ struct session {
     bool resolved, armed_told, was_running, found_launch;
     bool reloaded;  /* code was loaded: places are looked up anew, and that is not told yet */
     bool restarted; /* the target is another process, or program, than the recipe was tried on */
+    bool fitted;    /* something of the recipe had a place in it */
+    bool unfit;     /* the recipe does not fit what it runs: it goes on without probes */
     bool let_go;    /* the back end was told to leave, with the target going on */
 
     const struct stop *stop;
@@ -206,14 +211,16 @@ bool gate_differs(struct session *s, uint64_t now,
                   uint64_t *next);              /* is a stop needed to mend it? */
 void gate_arm(struct session *s, uint64_t now); /* queues arming and disarming; stopped target */
 struct error *gate_armed(struct session *s);    /* after the flush: what failed */
-bool gate_exhausted(const struct session *s);   /* nothing can ever hit again */
+bool gate_primed(struct session *s); /* watches know what they see; false: flush once more */
+bool gate_exhausted(const struct session *s); /* nothing can ever hit again */
 void gate_opened(struct session *s, struct probe_state *by, const struct hit *hit, uint64_t now);
+void gate_resumed(struct session *s); /* the frames of this stop's hits are gone */
 
 /* items.c */
 void items_collect(struct session *s, const struct stop *stop, uint64_t now);
 uint64_t item_seen_ns(const struct session *s, const struct item *item);
 bool items_run(struct session *s, uint64_t now);        /* false: something was queued to be read */
-void items_cut(struct session *s);                      /* no more reading */
+void items_cut(struct session *s, const char *why);     /* no more reading; `why` lasts */
 bool item_finish(struct session *s, struct item *item); /* resumed: its event; false: dropped */
 void items_clear(struct session *s);
 void items_lost(struct session *s);    /* the target has gone: hits that were not read to the end */
@@ -230,6 +237,7 @@ void call_leave(struct probe_state *p, size_t index);
 
 /* pause.c */
 void pause_began(struct session *s, const struct stop *stop);
+void pause_begins(struct session *s); /* in the middle of a stop at which nobody stood */
 void pause_check(struct session *s, uint64_t now);     /* before the resume: limits, trips */
 uint64_t pause_ended(struct session *s, uint64_t now); /* resumed: this pause, as estimated */
 void pause_tell(struct session *s, uint64_t pause);    /* max_pause, if that has tripped */
@@ -251,7 +259,8 @@ void report_trip(struct session *s, const char *probe, const char *limit, const 
                  const char *was, const char *does, uint64_t lasted_ns);
 void report_items(struct session *s, uint64_t pause_ns);
 void report_end(struct session *s);
-void report_list(struct session *s, value_ref list, const struct buffer *in);
+/* False: it is too long to be told. */
+bool report_list(struct session *s, value_ref list, const struct buffer *in);
 int64_t report_wall_ns(uint64_t hrtime);
 
 /* redact.c */
@@ -275,6 +284,10 @@ void session_step_connecting(void *session);
 void session_step_waiting(void *session);
 void session_on_connected(void *session, const struct target_info *info, struct error *error);
 void session_on_retry(uv_timer_t *timer);
+
+/* resolve.c */
+void session_step_resolving(void *session);
+void session_on_resolved(struct session *s);
 
 /* stops.c */
 void session_step_evaluating(void *session);

@@ -5,8 +5,11 @@
 
 static void on_restarted(struct session *s) {
     const char *what = s->stop->what ? s->stop->what : "";
-    report_error(s, NULL, "warning", "the target was restarted%s%s: arming anew", *what ? ": " : "",
-                 what);
+    if (s->info.parent) /* of a family, `armed` says what each runs */
+        LOG(LOG_SESSION, 1, "%s: %s", s->target, what);
+    else
+        report_error(s, NULL, "warning", "the target was restarted%s%s: arming anew",
+                     *what ? ": " : "", what);
     s->resolved = false;
     spots_free(s); /* nothing of them is armed any more */
     s->restarted = true;
@@ -53,7 +56,8 @@ static void on_cut(uv_timer_t *timer) {
     struct session *s = timer->data;
     if (state_of(s) != S_FETCHING)
         return;
-    items_cut(s);
+    s->pause.cut = true;
+    items_cut(s, "max_pause was over");
     go(s, S_EVALUATING);
     fsm_drive(&s->fsm);
 }
@@ -122,7 +126,7 @@ static void evaluate_passed(struct session *s, const struct stop *hits) {
     s->passing = true;
     items_collect(s, hits, now);
     if (!items_run(s, now)) {
-        items_cut(s);
+        items_cut(s, "it did not come with the hit");
         items_run(s, now);
     }
     pause_passed(s, hits);

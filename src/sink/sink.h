@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/map.h"
 #include "sink/output.h"
 #include "value/event.h"
 
@@ -25,7 +26,7 @@ struct sink {
     struct buffer text;
     bool colour, many_targets;
     bool failed;
-    unsigned probe_width;
+    unsigned probe_width, target_width;
 };
 
 /* `spec` is "-", a file, or KIND:PATH. `patience` must outlive the sink. */
@@ -44,10 +45,12 @@ extern const struct sink_kind text_sink, jsonl_sink;
 /* The live line on stderr: probes armed, hits, hits a second, share of time paused. */
 struct status {
     bool on, shown;
+    struct map targets; /* how many probes each has armed, by a hash of its name */
     uint64_t armed, hits, last_hits, paused_ns, last_ns, started_ns;
     double rate;
 };
 void status_init(struct status *status, bool wanted);
 void status_event(struct status *status, const struct buffer *event);
 void status_show(struct status *status, uint64_t now_ns);
+void status_free(struct status *status);
 void status_hide(struct status *status); /* before anything else is printed on the terminal */

@@ -16,11 +16,37 @@ static uint64_t number_at(const struct buffer *event, const char *key) {
     return value && value_number(value, &number) ? (uint64_t)number : 0;
 }
 
+void status_free(struct status *status) {
+    map_free(&status->targets);
+}
+
+/* FNV-1a. Names with the same hash share a count: a live line bears that. */
+static uint64_t hash(const char *name) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* `armed` may come more than once, and a forked target comes and goes. */
+static void set_armed(struct status *status, const char *target, uintptr_t probes) {
+    uint64_t key = hash(target);
+    uintptr_t before = (uintptr_t)map_get(&status->targets, key);
+    if (!probes)
+        map_remove(&status->targets, key);
+    else if (!map_put(&status->targets, key, (void *)probes))
+        return;
+    status->armed += probes - before;
+}
+
 void status_event(struct status *status, const struct buffer *event) {
     const struct event *head = event_head(event);
     const struct value *probes = value_get(event, value_find(event, head->body, "probes"));
-    if (head->type == EVENT_ARMED && probes)
-        status->armed += probes->len;
+    const char *target = event_string(event, head->target);
+    if (head->type == EVENT_ARMED && probes && target)
+        set_armed(status, target, probes->len);
+    if (head->type == EVENT_END && target)
+        set_armed(status, target, 0);
     if (head->type == EVENT_HIT || head->type == EVENT_SIGNAL || head->type == EVENT_LOG) {
         status->hits++;
         status->paused_ns += number_at(event, "pause_ns");

@@ -45,7 +45,7 @@ static void put_head(struct sink *sink, const struct buffer *event, struct buffe
                   (unsigned)(head->time_ns % 1000000000 / 1000));
     paint(sink, out, PLAIN);
     if (sink->many_targets && target)
-        buffer_printf(out, "%-8s ", target);
+        buffer_printf(out, "%-*s ", (int)sink->target_width, target);
     paint(sink, out, BOLD);
     buffer_printf(out, "%-*s", (int)sink->probe_width, word);
     paint(sink, out, PLAIN);
@@ -132,16 +132,22 @@ static void write_hit(struct sink *sink, const struct buffer *event, struct buff
 }
 
 static void write_armed(struct sink *sink, const struct buffer *event, struct buffer *out) {
+    sink->many_targets |= value_find(event, body_of(event), "parent") != 0;
     value_ref server = value_find(event, body_of(event), "server");
     const struct value *probes = value_get(event, value_find(event, body_of(event), "probes"));
     put_head(sink, event, out, "armed");
-    buffer_printf(out, " %s %s, %s, pid %" PRIu64 ", found %s", text_at(event, server, "name"),
-                  text_at(event, server, "version"), text_at(event, server, "language"),
-                  number_at(event, body_of(event), "pid"), text_at(event, body_of(event), "found"));
+    const char *command = text_at(event, body_of(event), "command");
+    buffer_printf(out, " %s %s, %s, pid %" PRIu64 "%s%.60s%s, found %s",
+                  text_at(event, server, "name"), text_at(event, server, "version"),
+                  text_at(event, server, "language"), number_at(event, body_of(event), "pid"),
+                  *command ? " (" : "", command, *command ? ")" : "",
+                  text_at(event, body_of(event), "found"));
     for (value_ref at = probes ? probes->at : 0; at; at = value_get(event, at)->next) {
         const struct value *places = value_get(event, value_find(event, at, "places"));
         buffer_printf(out, "\n%*s%s: %s", 16, "", text_at(event, at, "probe"),
                       text_at(event, at, "trigger"));
+        if (*text_at(event, at, "waits_for"))
+            buffer_printf(out, ", waits for %s", text_at(event, at, "waits_for"));
         unsigned shown = 0;
         for (value_ref p = places ? places->at : 0; p && shown < 8; p = value_get(event, p)->next) {
             const char *file = text_at(event, p, "file");
@@ -221,16 +227,22 @@ static writer *const writers[EVENT_END + 1] = {
     [EVENT_TRIP] = write_trip, [EVENT_ERROR] = write_error, [EVENT_END] = write_end,
 };
 
+/* A column is as wide as the widest that it has had, within bounds. */
+static void widen(unsigned *width, const char *text) {
+    if (*width < 8)
+        *width = 8;
+    if (text && strlen(text) > *width && strlen(text) <= 20)
+        *width = (unsigned)strlen(text);
+}
+
 static void write_event(struct sink *sink, const struct buffer *event, struct buffer *out) {
-    const char *probe = event_string(event, event_head(event)->probe);
-    if (sink->probe_width < 8)
-        sink->probe_width = 8;
-    if (probe && strlen(probe) > sink->probe_width && strlen(probe) <= 20)
-        sink->probe_width = (unsigned)strlen(probe);
+    widen(&sink->probe_width, event_string(event, event_head(event)->probe));
+    widen(&sink->target_width, event_string(event, event_head(event)->target));
+    size_t before = out->len; /* events that came together are written together */
     if (!writers[event_head(event)->type])
         return;
     writers[event_head(event)->type](sink, event, out);
-    if (out->len)
+    if (out->len > before)
         buffer_putc(out, '\n');
 }
 

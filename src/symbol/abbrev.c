@@ -30,6 +30,12 @@ static unsigned referrer(uint64_t tag) {
     }
 }
 
+/* To an entry outside of the unit: of the file, or (dwz) of the one that it shares. */
+static bool leads_out(uint64_t form) {
+    return form == DW_FORM_ref_addr || form == DW_FORM_GNU_ref_alt || form == DW_FORM_ref_sup4 ||
+           form == DW_FORM_ref_sup8;
+}
+
 static unsigned read_table(const uint8_t *bytes, size_t size) {
     struct cursor cursor = {bytes, bytes + (size < TABLE_MAX ? size : TABLE_MAX)};
     unsigned found = 0;
@@ -43,7 +49,7 @@ static unsigned read_table(const uint8_t *bytes, size_t size) {
             if (!attribute && !form)
                 break;
             bool made_from = attribute == DW_AT_abstract_origin || attribute == DW_AT_specification;
-            found |= made_from && form == DW_FORM_ref_addr ? mine : 0;
+            found |= made_from && leads_out(form) ? mine : 0;
         }
     }
     return cursor.at < cursor.end || size <= TABLE_MAX ? found : REFERS_NAMES | REFERS_INLINED;
@@ -57,8 +63,8 @@ unsigned unit_refers(struct unit *unit) {
         return unit->refers;
     unit->refers_read = true;
     unit_load(unit);
-    if (unit_is_go(unit)) /* it refers so within its packages, each of which is a unit */
-        return 0;
+    if (unit_is_go(unit)) /* names are in their package's unit, copies in every one */
+        return unit->refers = REFERS_INLINED;
     const uint8_t *info =
         dwarf_section(unit->dwarf, old_types ? ".debug_types" : ".debug_info", &size);
     const uint8_t *tables = dwarf_section(unit->dwarf, ".debug_abbrev", &table_size);
@@ -72,4 +78,17 @@ unsigned unit_refers(struct unit *unit) {
     else if (table < table_size)
         unit->refers = (uint8_t)read_table(tables + table, table_size - table);
     return unit->refers;
+}
+
+bool unit_mentions(struct unit *unit, uint64_t from, uint64_t to, uint64_t offset) {
+    size_t size;
+    uint32_t length, references[] = {(uint32_t)offset, (uint32_t)(offset - unit->offset)};
+    const uint8_t *info = unit->types ? NULL : dwarf_section(unit->dwarf, ".debug_info", &size);
+    if (!info || from > to || to > size || unit->offset > size ||
+        size - unit->offset < sizeof length)
+        return true;
+    memcpy(&length, info + unit->offset, sizeof length);
+    return length >= 0xfffffff0 || offset > UINT32_MAX ||
+           memmem(info + from, to - from, &references[0], sizeof *references) ||
+           memmem(info + from, to - from, &references[1], sizeof *references);
 }

@@ -57,41 +57,112 @@ static void write_integer(const struct words *w, struct buffer *out) {
         buffer_puts(out, w->char_ ? "char" : "int");
 }
 
+/* "const T *" is "T const*", the argument at `start` of what is written. In place: both take the
+ * same bytes. */
+static void put_const_behind(struct buffer *out, size_t start) {
+    static const char word[] = "const ";
+    const size_t n = sizeof word - 1;
+    char *text = out->data ? out->data + start : NULL;
+    size_t length = out->len > start ? out->len - start : 0, head = 0;
+    int depth = 0;
+    if (!text || length <= n || memcmp(text, word, n))
+        return;
+    for (; head < length && (depth || !strchr("*&([)", text[head])); head++)
+        depth += text[head] == '<' ? 1 : text[head] == '>' ? -1 : 0;
+    while (head > n && text[head - 1] == ' ')
+        head--;
+    memmove(text, text + n, head - n);
+    memcpy(text + head - n, " const", n);
+}
+
+#define NESTING 64 /* templates in templates that are looked into */
+
+struct canonical {
+    struct buffer *out;
+    size_t starts[NESTING]; /* of the argument that is being written, at each depth */
+    int depth;
+};
+
+static void end_argument(struct canonical *made) {
+    if (made->depth && made->depth < NESTING && !made->out->failed)
+        put_const_behind(made->out, made->starts[made->depth]);
+}
+
+static void begin_argument(struct canonical *made) {
+    if (made->depth && made->depth < NESTING)
+        made->starts[made->depth] = made->out->len;
+}
+
+/* One sign, and the spaces behind it that do not count. Returns what is next. */
+static const char *take_sign(struct canonical *made, const char *at) {
+    struct buffer *out = made->out;
+    switch (*at) {
+    case ',':
+        end_argument(made);
+        buffer_puts(out, ", ");
+        begin_argument(made);
+        return at + 1 + strspn(at + 1, " ");
+    case '<':
+        buffer_putc(out, '<');
+        made->depth++;
+        begin_argument(made);
+        return at + 1;
+    case '(':
+        buffer_putc(out, '(');
+        made->depth += made->depth > 0;
+        begin_argument(made);
+        return at + 1;
+    case ')':
+    case '>':
+        end_argument(made);
+        made->depth -= made->depth > 0;
+        if (*at == '>' && out->len && out->data[out->len - 1] == '>')
+            buffer_putc(out, ' ');
+        break;
+    case ' ':
+        if ((out->len && out->data[out->len - 1] == ' ') || at[1] == '>' ||
+            (made->depth && (at[1] == '*' || at[1] == '&')))
+            return at + 1;
+        break;
+    default: break;
+    }
+    buffer_putc(out, *at);
+    return at + 1;
+}
+
+/* How many bytes at `at`, behind the word, say which operator it is; what follows may be a
+ * template's arguments. */
+static size_t operator_signs(const char *at) {
+    static const char *const with_brackets[] = {"()", "[]", "->*", "->", "<=>", "<<=", "<<",
+                                                "<=", "<",  ">>=", ">>", ">=",  ">"};
+    for (size_t i = 0; i < sizeof with_brackets / sizeof *with_brackets; i++)
+        if (!strncmp(at, with_brackets[i], strlen(with_brackets[i])))
+            return strlen(with_brackets[i]);
+    return strspn(at, "+-*/%^&|~!=,");
+}
+
 void cxx_canonical(const char *name, struct buffer *out) {
+    struct canonical made = {.out = out};
     if (!strchr(name, '<')) {
         buffer_puts(out, name);
         return;
     }
-    int depth = 0;
     for (const char *at = name; *at;) {
         struct words words = {0};
-        size_t n = depth && (at == name || !is_word(at[-1])) ? take_integer(at, &words) : 0;
+        size_t n = made.depth && (at == name || !is_word(at[-1])) ? take_integer(at, &words) : 0;
         if (n) {
             write_integer(&words, out);
             at += n;
             continue;
         }
-        bool bracket = !strncmp(at, "operator", 8);
-        if (bracket) { /* its own signs are no brackets */
-            while (*at && *at != '(' && !isspace((unsigned char)*at))
-                buffer_putc(out, *at++);
+        if (!strncmp(at, "operator", 8) &&
+            (at == name || !is_word(at[-1]))) { /* its own signs are no brackets */
+            size_t signs = operator_signs(at + 8);
+            buffer_add(out, at, 8 + signs);
+            at += 8 + signs;
             continue;
         }
-        depth += *at == '<' ? 1 : *at == '>' && depth ? -1 : 0;
-        char last = out->len ? out->data[out->len - 1] : 0;
-        if (*at == ',') {
-            buffer_puts(out, ", ");
-            at++;
-            at += strspn(at, " ");
-            continue;
-        }
-        if (*at == '>' && last == '>')
-            buffer_putc(out, ' ');
-        if (*at == ' ' && (last == ' ' || at[1] == '>')) {
-            at++;
-            continue;
-        }
-        buffer_putc(out, *at++);
+        at = take_sign(&made, at);
     }
 }
 

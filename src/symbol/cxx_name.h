@@ -5,7 +5,8 @@
 #include "base/buffer.h"
 
 /* Appends the canonical form: integer types in one order and without needless words, one space
- * behind commas, "> >". Names without template arguments stay as they are. */
+ * behind commas, "> >"; in template arguments "T const*" for "const T *". Names without template
+ * arguments stay as they are. */
 void cxx_canonical(const char *name, struct buffer *out);
 
 /* The last part of a name with namespaces and classes: "f<int>" of "ns::C<a::b>::f<int>". Points

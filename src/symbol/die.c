@@ -285,6 +285,20 @@ bool die_block(struct die die, unsigned attribute, const uint8_t **bytes, size_t
     return there;
 }
 
+bool die_sixteen(struct die die, unsigned attribute, uint8_t out[static 16]) {
+    Dwarf_Attribute at;
+    Dwarf_Form_Data16 data;
+    Dwarf_Error error = NULL;
+    if (!get(die, attribute, &at))
+        return false;
+    bool there = form_of(die, at) == DW_FORM_data16 &&
+                 dwarf_fine(die.dwarf, dwarf_formdata16(at, &data, &error), &error);
+    dwarf_dealloc_attribute(at);
+    if (there)
+        memcpy(out, &data, 16);
+    return there;
+}
+
 static bool die_copy(struct die die, struct die *out) {
     return die_at(die_place(die), out);
 }

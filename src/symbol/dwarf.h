@@ -8,12 +8,13 @@
 
 #include "base/map.h"
 #include "symbol/elf.h"
-#ifdef LIBDWARF_2021 /* Debian 12: without a pkg-config file; later ones have one */
-#include <libdwarf/dwarf.h>
-#include <libdwarf/libdwarf.h>
-#else
+/* Where Debian and Ubuntu have them, whatever its pkg-config file says; elsewhere that is right. */
+#if __has_include(<libdwarf.h>)
 #include <dwarf.h>
 #include <libdwarf.h>
+#else
+#include <libdwarf/dwarf.h>
+#include <libdwarf/libdwarf.h>
 #endif
 
 struct unit;
@@ -88,6 +89,9 @@ bool die_ref(struct die die, unsigned attribute, struct die *out);
 
 /* A block or expression; the bytes live as long as the file. */
 bool die_block(struct die die, unsigned attribute, const uint8_t **bytes, size_t *size);
+
+/* DW_FORM_data16: a constant of that many bytes. False: it is in another form. */
+bool die_sixteen(struct die die, unsigned attribute, uint8_t out[static 16]);
 
 /* The name, or that of what the entry was made from (abstract origin, specification); or NULL. */
 const char *die_name(struct die die);

@@ -305,6 +305,16 @@ static bool is_noise(const struct elf_file *elf, const char *name) {
            (elf->machine == EM_ARM || elf->machine == EM_AARCH64 || elf->machine == EM_RISCV);
 }
 
+/* The linker writes "pthread_create@@GLIBC_2.34" into .symtab where .dynsym has a version beside
+ * the name. An older one ("name@GLIBC_2.2.5") is not what the name means. */
+static const char *without_version(struct elf_file *elf, const GElf_Sym *from, const char *name) {
+    const char *at = GELF_ST_BIND(from->st_info) == STB_LOCAL ? NULL : strchr(name, '@');
+    if (!at || at == name || at[1] != '@')
+        return name;
+    const char *bare = arena_strndup(&elf->arena, name, (size_t)(at - name));
+    return bare ? bare : name;
+}
+
 static void take_symbol(struct elf_file *elf, const GElf_Sym *from, const char *name) {
     static const uint8_t kinds[16] = {[STT_FUNC] = SYMBOL_FUNCTION,
                                       [STT_GNU_IFUNC] = SYMBOL_FUNCTION,
@@ -319,7 +329,7 @@ static void take_symbol(struct elf_file *elf, const GElf_Sym *from, const char *
     elf->symbols[elf->symbol_count++] =
         (struct elf_symbol){.address = from->st_value & ~(uint64_t)thumb,
                             .size = from->st_size,
-                            .name = name,
+                            .name = without_version(elf, from, name),
                             .kind = kind,
                             .global = GELF_ST_BIND(from->st_info) != STB_LOCAL,
                             .indirect = GELF_ST_TYPE(from->st_info) == STT_GNU_IFUNC,
@@ -375,6 +385,24 @@ struct error *elf_load_symbols(struct elf_file *elf) {
     return NULL;
 }
 
+bool elf_is_code(const struct elf_file *elf, uint64_t address) {
+    for (size_t i = 0; i < elf->section_count; i++)
+        if (elf->sections[i].flags & SHF_EXECINSTR &&
+            address - elf->sections[i].address < elf->sections[i].size)
+            return true;
+    return false;
+}
+
+/* Behind the last symbol of .init comes .plt, which has none. */
+static bool same_code_section(const struct elf_file *elf, uint64_t symbol, uint64_t address) {
+    for (size_t i = 0; i < elf->section_count; i++) {
+        const struct elf_section *section = &elf->sections[i];
+        if ((section->flags & SHF_EXECINSTR) && symbol - section->address < section->size)
+            return address - section->address < section->size;
+    }
+    return true;
+}
+
 const struct elf_symbol *elf_symbol_at(const struct elf_file *elf, uint64_t address) {
     size_t low = 0, high = elf->symbol_count;
     while (low < high) {
@@ -384,12 +412,14 @@ const struct elf_symbol *elf_symbol_at(const struct elf_file *elf, uint64_t addr
         else
             high = middle;
     }
-    /* A symbol without a size reaches to the next one. A few steps back find one that covers it
-     * among labels of the same place. */
+    /* A symbol without a size reaches to the next one, or to its section's end: behind _init are
+     * the stubs of the linkage table, which have no symbols. A few steps back find one that covers
+     * the address among labels of the same place. */
     for (size_t back = 0; back < 16 && back < low; back++) {
         const struct elf_symbol *symbol = &elf->symbols[low - 1 - back];
         bool code = symbol->kind == SYMBOL_FUNCTION || symbol->kind == SYMBOL_OTHER;
-        if (address - symbol->address < symbol->size || (!symbol->size && code && !back))
+        if (address - symbol->address < symbol->size ||
+            (!symbol->size && code && !back && same_code_section(elf, symbol->address, address)))
             return symbol;
     }
     return NULL;

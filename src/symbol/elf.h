@@ -69,6 +69,9 @@ const uint8_t *elf_section_data(struct elf_file *elf, struct elf_section *sectio
 /* The bytes that a section has or will have when it is inflated; 0 where its header is damaged. */
 uint64_t elf_section_full_size(struct elf_file *elf, const struct elf_section *section);
 
+/* Is the address in a section with code? */
+bool elf_is_code(const struct elf_file *elf, uint64_t address);
+
 /* Copies bytes of the loaded image by link-time address; how many there were. */
 size_t elf_read(struct elf_file *elf, uint64_t address, void *out, size_t size);
 

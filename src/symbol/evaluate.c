@@ -58,6 +58,13 @@ static bool locate_register(struct machine *m, uint64_t number) {
     return locate(m, (struct piece){.kind = PIECE_REGISTER, .slot = reg.slot});
 }
 
+static bool implicit_pointer(struct machine *m, const struct location_op *op) {
+    struct dwarf *dwarf = m->expression->unit ? m->expression->unit->dwarf : NULL;
+    return locate(m, (struct piece){.kind = PIECE_POINTER,
+                                    .place = {dwarf, op->a, false},
+                                    .offset = (int64_t)op->b});
+}
+
 static bool stack_value(struct machine *m) {
     struct cell cell;
     struct piece piece = {.kind = PIECE_VALUE};
@@ -127,8 +134,17 @@ static bool typed(struct machine *m, const struct location_op *op) {
 
 /* ---- the table of operations ---- */
 
+/* What a frame's rules compute cannot be asked for in a rule (DWARF 5, section 6.4.2): that would
+ * never end. A member's place has nothing to do with a frame. */
+static bool asks_the_frame(unsigned op) {
+    return op == DW_OP_fbreg || op == DW_OP_call_frame_cfa || op == DW_OP_entry_value ||
+           op == DW_OP_GNU_entry_value || op == DW_OP_GNU_parameter_ref;
+}
+
 static bool step_special(struct machine *m, const struct location_op *op, size_t *at) {
     struct cell cell;
+    if (!m->expression->unit && asks_the_frame(op->op))
+        return machine_fail(m, "a frame rule asks for what such rules compute");
     switch (op->op) {
     case DW_OP_nop: return true;
     case DW_OP_fbreg: return machine_frame_base(m, (int64_t)op->a);
@@ -164,8 +180,7 @@ static bool step_special(struct machine *m, const struct location_op *op, size_t
         *at = cell.i ? op->branch : *at;
         return true;
     case DW_OP_implicit_pointer:
-    case DW_OP_GNU_implicit_pointer:
-        return machine_fail(m, "optimized out (a pointer to what has no address)");
+    case DW_OP_GNU_implicit_pointer: return implicit_pointer(m, op);
     case DW_OP_push_object_address:
     default: return machine_fail(m, "its location uses an operation that is not known here");
     }
@@ -239,6 +254,8 @@ static struct machine start(const struct dwarf_expression *expression, struct fr
 enum outcome machine_run(const struct dwarf_expression *expression, struct frame *frame,
                          const uint64_t *initial, struct located *out, const char **why,
                          int nesting) {
+    if (!nesting)
+        frame->asked = 0;
     struct machine m = start(expression, frame, out, nesting);
     if (initial)
         machine_push(&m, *initial);

@@ -1,7 +1,8 @@
 #include "symbol/frames.h"
 
-#include "symbol/gosym.h"
+#include "symbol/go_stack.h"
 #include "symbol/location.h"
+#include "symbol/signal_frame.h"
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,8 +288,8 @@ enum unwind_result frame_find_cfa(struct frame *frame, const char **why) {
     return row ? find_cfa(frame, row, why) : UNWIND_FAILED;
 }
 
-static enum unwind_result read_word(struct frame *frame, uint64_t address, uint64_t *out,
-                                    const char **why) {
+enum unwind_result frame_word(const struct frame *frame, uint64_t address, uint64_t *out,
+                              const char **why) {
     *out = 0;
     *why = "the stack cannot be read";
     switch (memory_read(frame->memory, address, out, frame->registers.arch->word)) {
@@ -306,7 +307,7 @@ static enum unwind_result apply(const struct rule *rule, struct frame *frame, st
     switch (rule->kind) {
     case RULE_UNDEFINED: registers_forget(&caller->registers, rule->slot); return UNWIND_OK;
     case RULE_AT:
-        result = read_word(frame, frame->cfa + (uint64_t)rule->offset, &value, why);
+        result = frame_word(frame, frame->cfa + (uint64_t)rule->offset, &value, why);
         break;
     case RULE_IS: value = frame->cfa + (uint64_t)rule->offset; break;
     case RULE_REGISTER:
@@ -319,7 +320,7 @@ static enum unwind_result apply(const struct rule *rule, struct frame *frame, st
     case RULE_AT_EXPR:
         result = compute(rule, frame, &frame->cfa, &address, why);
         if (result == UNWIND_OK)
-            result = read_word(frame, address, &value, why);
+            result = frame_word(frame, address, &value, why);
         break;
     default: result = compute(rule, frame, &frame->cfa, &value, why); break;
     }
@@ -329,11 +330,10 @@ static enum unwind_result apply(const struct rule *rule, struct frame *frame, st
 }
 
 static void begin_caller(const struct frame *frame, struct frame *caller) {
-    struct frame *scratch = caller->scratch;
     *caller = (struct frame){.space = frame->space,
                              .memory = frame->memory,
                              .registers = frame->registers,
-                             .scratch = scratch,
+                             .on_goroutine = frame->on_goroutine,
                              .depth = frame->depth + 1};
 }
 
@@ -345,9 +345,20 @@ static enum unwind_result settle(struct frame *caller, uint64_t pc, bool interru
         pc &= ~UINT64_C(1); /* the bit that says Thumb is no part of the address */
     registers_set(&caller->registers, (unsigned)arch->pc, pc);
     caller->pc = pc;
-    caller->innermost = interrupted;
     caller->loaded = space_at(caller->space, pc);
+    caller->innermost = interrupted || is_signal_return(caller) || go_stack_pretends(caller);
     return pc ? UNWIND_OK : UNWIND_END;
+}
+
+static enum unwind_result by_goroutine(const struct frame *frame, struct frame *caller,
+                                       const char **why) {
+    uint64_t pc;
+    begin_caller(frame, caller);
+    caller->on_goroutine = true;
+    enum unwind_result result = go_stack_unwind(frame, caller, &pc, why);
+    if (result != UNWIND_OK || go_stack_ends(frame, pc))
+        return result == UNWIND_OK ? UNWIND_END : result;
+    return settle(caller, pc, false);
 }
 
 static enum unwind_result by_rules(struct frame *frame, const struct row *row, struct frame *caller,
@@ -376,7 +387,18 @@ static enum unwind_result by_rules(struct frame *frame, const struct row *row, s
         registers_get(&caller->registers, slot, &pc);
     if (arch->link >= 0 && !row->signal && pc == frame->pc && frame->cfa == 0)
         return UNWIND_END;
-    return settle(caller, pc, row->signal);
+    if (go_stack_ends(frame, pc))
+        return UNWIND_END;
+    return settle(caller, pc, row->signal || go_stack_is_injected(frame));
+}
+
+static enum unwind_result by_signal_frame(struct frame *frame, struct frame *caller,
+                                          const char **why) {
+    uint64_t pc;
+    *why = "what the kernel has saved of the interrupted code cannot be read";
+    begin_caller(frame, caller);
+    enum unwind_result result = signal_frame_unwind(frame, caller, &pc);
+    return result == UNWIND_OK ? settle(caller, pc, true) : result;
 }
 
 /* The stubs of a procedure linkage table have no symbols, and often no unwind information. */
@@ -437,52 +459,22 @@ enum unwind_result frame_unwind(struct frame *frame, struct frame *caller, const
     *why = "the stack is too deep";
     if (frame->depth >= DEPTH_MAX)
         return UNWIND_FAILED;
-    enum unwind_result result =
-        row ? by_rules(frame, row, caller, why) : by_frame_pointer(frame, caller, why);
+    bool signal = row && row->signal, is_return = !signal && is_signal_return(frame);
+    bool leaves = row && go_stack_leaves(frame);
+    enum unwind_result result = is_return ? by_signal_frame(frame, caller, why)
+                                : leaves  ? by_goroutine(frame, caller, why)
+                                : row     ? by_rules(frame, row, caller, why)
+                                          : by_frame_pointer(frame, caller, why);
     if (result != UNWIND_OK)
         return result;
     registers_get(&frame->registers, (unsigned)frame->registers.arch->sp, &sp);
     registers_get(&caller->registers, (unsigned)frame->registers.arch->sp, &above);
     /* Stacks grow down: what does not go up goes round in circles. A signal handler may have a
-     * stack of its own, and a leaf without a frame leaves sp as it is. */
+     * stack of its own, as goroutines do, and a leaf without a frame leaves sp as it is. */
     bool moved = above > sp || (above == sp && caller->pc != frame->pc);
-    if (!moved && !(row && row->signal)) {
+    if (!moved && !signal && !is_return && !leaves) {
         *why = "the stack goes round in a circle";
         return UNWIND_FAILED;
     }
     return UNWIND_OK;
-}
-
-/* ---- names ---- */
-
-static const char *file_at(struct unit *unit, unsigned file) {
-    const struct lines *lines = unit ? unit_lines(unit) : NULL;
-    return lines && file < lines->file_count && lines->files[file] ? lines->files[file] : "";
-}
-
-size_t frame_lines(struct frame *frame, struct stack_line lines[static STACK_INLINED]) {
-    uint64_t pc = frame_lookup_pc(frame);
-    struct module *module = frame->loaded ? frame->loaded->module : NULL;
-    struct unit *unit = module ? unit_at(module, pc) : NULL;
-    struct function *function = module ? function_at(module, pc) : NULL;
-    const char *label = module && !function ? module_label(module, pc) : NULL;
-    const struct lines *table = unit ? unit_lines(unit) : NULL;
-    const struct line_row *row = line_at(table, pc);
-    const char *file = row ? line_file(table, row) : "";
-    unsigned line = row ? row->line : 0;
-    if (!row && module && gosym_of(module->elf))
-        gosym_line(gosym_of(module->elf), pc, &file, &line);
-    size_t n = 0;
-    struct scope *scope = function ? scope_at(function, pc) : NULL;
-    for (; scope && scope->parent && n < STACK_INLINED - 1; scope = scope->parent) {
-        if (scope->kind != SCOPE_INLINED)
-            continue;
-        lines[n++] = (struct stack_line){frame->pc, scope->name, file, line, true, module->path};
-        file = file_at(unit, scope->call_file);
-        line = scope->call_line;
-    }
-    lines[n++] = (struct stack_line){frame->pc, function ? function->name : label ? label : "",
-                                     file,      line,
-                                     false,     module ? module->path : ""};
-    return n;
 }

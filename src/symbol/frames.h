@@ -17,8 +17,9 @@ struct frame {
     struct loaded *loaded; /* NULL: code of no known module */
     uint64_t cfa;
     bool has_cfa;
-    struct frame *caller;  /* while an expression needs it; see frame_caller() */
-    struct frame *scratch; /* where frame_caller() may put the caller; NULL: it may not */
+    bool on_goroutine;   /* Go: on the stack of one, reached from its thread's own */
+    struct frame *asker; /* whose location needs what this one has passed; NULL: no other's */
+    unsigned asked;      /* callers that the location has needed */
     int depth;
 };
 
@@ -36,6 +37,10 @@ enum unwind_result frame_unwind(struct frame *frame, struct frame *caller, const
 
 /* The canonical frame address, computed once. */
 enum unwind_result frame_find_cfa(struct frame *frame, const char **why);
+
+/* A word of the target's memory; UNWIND_FAILED with *why: there is none. */
+enum unwind_result frame_word(const struct frame *frame, uint64_t address, uint64_t *out,
+                              const char **why);
 
 void frames_free(struct frames *frames);
 

@@ -11,6 +11,8 @@
 struct all_names {
     char **list;
     size_t count, cap;
+    struct unit *unit; /* whose inlined functions are in: */
+    struct map inlined;
 };
 
 static bool add_name(struct all_names *all, const char *name) {
@@ -20,12 +22,26 @@ static bool add_name(struct all_names *all, const char *name) {
     return !*name || (slot && *slot);
 }
 
+/* There are abstract functions without any copy: of a constructor that a library has, and nobody
+ * here, or of which the optimiser has left nothing (Go describes none of those). With -flto and dwz
+ * copies are in other units.
+ */
+static bool is_nowhere(struct all_names *all, struct unit *unit, const struct name *name) {
+    if (name->code || !unit->range_count || unit_is_go(unit))
+        return false;
+    if (all->unit != unit) {
+        map_free(&all->inlined);
+        all->unit = unit;
+        unit_inlined(unit, &all->inlined);
+    }
+    return !map_get(&all->inlined, die_key(name_place(unit, name)));
+}
+
 static bool declared_function(void *ctx, struct unit *unit, const struct names *names,
                               const struct name *name) {
     struct buffer text = BUFFER_INIT(1 << 16);
     bool going = true;
-    (void)unit;
-    if (!name->code && !name->inlined)
+    if ((!name->code && !name->inlined) || is_nowhere(ctx, unit, name))
         return true;
     name_qualified(names, name, &text);
     if (text.data && !text.failed)
@@ -75,6 +91,7 @@ struct error *space_functions(struct space *space, const char *pattern,
     for (size_t i = 0; i < all.count; i++)
         free(all.list[i]);
     free(all.list);
+    map_free(&all.inlined);
     if (pattern)
         regfree(&regex);
     return NULL;

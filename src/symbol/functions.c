@@ -39,11 +39,12 @@ static const char *qualified(struct module *module, struct die die) {
     return text ? text : plain;
 }
 
-static void read_entry(struct die die, const struct range *ranges, size_t count, uint64_t *entry) {
-    *entry = count ? ranges[0].low : 0;
-    die_address(die, DW_AT_entry_pc, entry);
-    if (!die_address(die, DW_AT_low_pc, entry) && !ranges_contain(ranges, count, *entry) && count)
-        *entry = ranges[0].low;
+uint64_t code_entry(struct die die, const struct range *ranges, size_t count) {
+    uint64_t entry = count ? ranges[0].low : 0;
+    die_address(die, DW_AT_entry_pc, &entry);
+    if (!die_address(die, DW_AT_low_pc, &entry) && !ranges_contain(ranges, count, entry) && count)
+        entry = ranges[0].low;
+    return entry;
 }
 
 static void add_function(struct unit *unit, struct die die, struct function_list *list) {
@@ -57,7 +58,7 @@ static void add_function(struct unit *unit, struct die die, struct function_list
     if (!die_ranges(die, function->unit->base, &function->ranges, &function->range_count,
                     &function->range_cap))
         return;
-    read_entry(die, function->ranges, function->range_count, &function->entry);
+    function->entry = code_entry(die, function->ranges, function->range_count);
     if (!function->entry) { /* dropped by the linker */
         free(function->ranges);
         return;
@@ -209,6 +210,7 @@ struct function *function_of_entry(struct unit *unit, uint64_t die_offset) {
 struct builder {
     struct module *module;
     uint64_t base;
+    bool packs; /* parameters of one name are a pack's */
 };
 
 static bool has_variable(const struct scope *scope, struct die_place origin) {
@@ -226,10 +228,13 @@ static bool has_variable(const struct scope *scope, struct die_place origin) {
     return found;
 }
 
-static void add_variable(struct scope *scope, struct die die, unsigned tag) {
+static void add_variable(struct builder *builder, struct scope *scope, struct die function,
+                         struct die die, unsigned tag) {
     struct die from;
     uint64_t line = 0;
     const char *name = die_name(die);
+    if (!name && tag == DW_TAG_formal_parameter)
+        name = packed_name(builder->module, function, die);
     struct variable *variable =
         name ? ARRAY_ADD(scope->variables, scope->variable_count, scope->variable_cap) : NULL;
     if (!variable)
@@ -238,7 +243,13 @@ static void add_variable(struct scope *scope, struct die die, unsigned tag) {
         die_unsigned(from, DW_AT_decl_line, &line);
         die_free(&from);
     }
+    bool result = die_inherited(die, DW_AT_variable_parameter, &from);
+    if (result) {
+        result = die_flag(from, DW_AT_variable_parameter);
+        die_free(&from);
+    }
     *variable = (struct variable){.name = name,
+                                  .result = result,
                                   .place = die_place(die),
                                   .parameter = tag == DW_TAG_formal_parameter,
                                   .declaration = die_flag(die, DW_AT_declaration),
@@ -262,7 +273,8 @@ static bool has_block(const struct scope *scope, struct die_place origin) {
 
 /* Variables, and blocks, of which a copy of the function kept nothing stand in its abstract
  * instance alone. */
-static void inherit_from(struct scope *scope, struct die origin, int depth) {
+static void inherit_from(struct builder *builder, struct scope *scope, struct die function,
+                         struct die origin, int depth) {
     struct die child;
     if (depth > DEPTH || !die_child(origin, &child))
         return;
@@ -270,17 +282,18 @@ static void inherit_from(struct scope *scope, struct die origin, int depth) {
         unsigned tag = die_tag(child);
         if ((tag == DW_TAG_variable || tag == DW_TAG_formal_parameter) &&
             !has_variable(scope, die_place(child)))
-            add_variable(scope, child, tag);
-        else if (tag == DW_TAG_lexical_block && !has_block(scope, die_place(child)))
-            inherit_from(scope, child, depth + 1);
+            add_variable(builder, scope, function, child, tag);
+        else if (tag == DW_TAG_GNU_formal_parameter_pack ||
+                 (tag == DW_TAG_lexical_block && !has_block(scope, die_place(child))))
+            inherit_from(builder, scope, function, child, depth + 1);
     } while (die_step(&child));
 }
 
-static void inherit(struct scope *scope, struct die die) {
+static void inherit(struct builder *builder, struct scope *scope, struct die die) {
     struct die origin;
     if (!die_ref(die, DW_AT_abstract_origin, &origin))
         return;
-    inherit_from(scope, origin, 0);
+    inherit_from(builder, scope, origin, origin, 0);
     die_free(&origin);
 }
 
@@ -310,6 +323,17 @@ static void add_scope(struct builder *builder, struct scope *parent, struct die 
     fill(builder, scope, die, depth + 1);
 }
 
+static void add_pack(struct builder *builder, struct scope *scope, struct die function,
+                     struct die pack) {
+    struct die child;
+    if (!die_child(pack, &child))
+        return;
+    do {
+        if (die_tag(child) == DW_TAG_formal_parameter)
+            add_variable(builder, scope, function, child, DW_TAG_formal_parameter);
+    } while (die_step(&child));
+}
+
 static void fill(struct builder *builder, struct scope *scope, struct die die, int depth) {
     struct die child;
     if (depth > DEPTH)
@@ -318,18 +342,23 @@ static void fill(struct builder *builder, struct scope *scope, struct die die, i
         do {
             unsigned tag = die_tag(child);
             if (tag == DW_TAG_variable || tag == DW_TAG_formal_parameter)
-                add_variable(scope, child, tag);
+                add_variable(builder, scope, die, child, tag);
+            else if (tag == DW_TAG_GNU_formal_parameter_pack)
+                add_pack(builder, scope, die, child);
             else if (tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine)
                 add_scope(builder, scope, child, tag, depth);
         } while (die_step(&child));
     }
     if (scope->kind != SCOPE_BLOCK || die_has(die, DW_AT_abstract_origin))
-        inherit(scope, die);
+        inherit(builder, scope, die);
+    if (scope->kind != SCOPE_BLOCK && builder->packs)
+        packs_number(builder->module, scope, die);
 }
 
 struct scope *function_scope(struct function *function) {
     struct die die;
-    struct builder builder = {function->unit->module, function->unit->base};
+    struct builder builder = {function->unit->module, function->unit->base,
+                              !unit_is_go(function->unit)};
     if (function->scope)
         return function->scope;
     struct scope *scope = ARENA_NEW(&builder.module->arena, struct scope);
@@ -375,6 +404,10 @@ void function_free(struct function *function) {
     free(function->ranges);
 }
 
+static bool is_called(const char *its, const char *name, size_t n) {
+    return its && !strncmp(its, name, n) && !its[n];
+}
+
 const struct variable *variable_named(struct scope *innermost, const char *name, size_t n,
                                       unsigned line) {
     for (struct scope *scope = innermost; scope; scope = scope->parent) {
@@ -386,7 +419,7 @@ const struct variable *variable_named(struct scope *innermost, const char *name,
              * parameters of a pack. Where clang has merged blocks of C, the outer one comes first.
              */
             bool later = !found || line || (found->parameter && v->parameter);
-            if (seen && !strncmp(v->name, name, n) && !v->name[n] && later)
+            if (seen && (is_called(v->name, name, n) || is_called(v->shared, name, n)) && later)
                 found = v;
         }
         if (found)
@@ -406,94 +439,4 @@ const char *variable_name(struct scope *innermost, size_t i) {
             return NULL;
     }
     return NULL;
-}
-
-/* ---- inlined copies ---- */
-
-struct instance_search {
-    struct die_place origin;
-    struct instance *out;
-    size_t max, count;
-    struct function *host;
-};
-
-static void find_instances(struct scope *scope, struct instance_search *search) {
-    struct die die, origin;
-    if (scope->kind == SCOPE_INLINED && scope->range_count && die_at(scope->place, &die)) {
-        if (die_ref(die, DW_AT_abstract_origin, &origin)) {
-            struct die_place place = die_place(origin);
-            if (place.dwarf == search->origin.dwarf && place.offset == search->origin.offset) {
-                struct instance found = {search->origin, scope->place, 0, search->host};
-                read_entry(die, scope->ranges, scope->range_count, &found.entry);
-                if (search->count < search->max)
-                    search->out[search->count] = found;
-                search->count++;
-            }
-            die_free(&origin);
-        }
-        die_free(&die);
-    }
-    for (size_t i = 0; i < scope->child_count; i++)
-        find_instances(scope->children[i], search);
-}
-
-size_t unit_instances(struct unit *unit, struct die_place origin, struct instance *out,
-                      size_t max) {
-    struct instance_search search = {.origin = origin, .out = out, .max = max};
-    size_t count;
-    struct function **list = unit_functions(unit, &count);
-    for (size_t i = 0; i < count; i++) {
-        struct scope *scope = function_scope(list[i]);
-        search.host = list[i];
-        if (scope)
-            find_instances(scope, &search);
-    }
-    return search.count;
-}
-
-/* ---- after the prologue ---- */
-
-static const struct range *range_with(const struct function *function, uint64_t pc) {
-    for (size_t i = 0; i < function->range_count; i++)
-        if (pc >= function->ranges[i].low && pc < function->ranges[i].high)
-            return &function->ranges[i];
-    return NULL;
-}
-
-static uint64_t marked_end(const struct lines *lines, const struct range *range) {
-    size_t i = lines ? lines_before(lines, range->low) : 0;
-    for (; lines && i < lines->count && lines->rows[i].address < range->high; i++)
-        if (lines->rows[i].prologue_end)
-            return lines->rows[i].address;
-    return 0;
-}
-
-/* Where the frame has been set up; in the middle of a line's code, where the next one begins. */
-static uint64_t after_setup(const struct function *function, const struct lines *lines,
-                            const struct range *range) {
-    struct elf_file *elf = function->unit->module->elf;
-    uint8_t code[32];
-    if (!elf->arch || !elf->arch->frame_setup)
-        return line_next(lines, function->entry, range->high);
-    size_t size = elf_read(elf, function->entry, code, sizeof code);
-    uint64_t pc = function->entry + elf->arch->frame_setup(code, size);
-    return line_begins(lines, pc) ? pc : line_next(lines, pc, range->high);
-}
-
-/* gdb: the line table's own mark is believed of clang alone (gcc writes none); optimised code with
- * location lists is right from its entry on; else the prologue ends where the second line begins.
- * Go marks the end of its prologues, and its entry is executed twice when the stack grows. */
-uint64_t function_start(struct function *function) {
-    struct unit *unit = function->unit;
-    const struct lines *lines = unit_lines(unit);
-    const struct range *range = range_with(function, function->entry);
-    uint64_t marked = range ? marked_end(lines, range) : 0;
-    bool clang = strstr(unit->producer, "clang") || strstr(unit_entries(unit)->producer, "clang");
-    if (!range || !lines)
-        return function->entry;
-    if (marked && (clang || unit_is_go(unit) || unit->language == DW_LANG_Rust))
-        return marked;
-    if (unit_is_optimised(unit))
-        return function->entry;
-    return after_setup(function, lines, range);
 }

@@ -6,8 +6,10 @@
 
 struct variable {
     const char *name;
+    const char *shared; /* what the source calls all of a pack that `name` is one of; or NULL */
     struct die_place place;
     bool parameter, declaration;
+    bool result;   /* Go has them among the parameters */
     unsigned line; /* of its declaration; 0 unknown */
 };
 
@@ -54,9 +56,15 @@ struct function *function_at(struct module *module, uint64_t pc);
 struct function *function_of_entry(struct unit *unit, uint64_t die_offset);
 struct scope *function_scope(struct function *function);
 
+/* Where code with these ranges is entered; 0: it has none. */
+uint64_t code_entry(struct die die, const struct range *ranges, size_t count);
+
 /* Where the abstract function at `origin` was inlined into functions of `unit`; returns the
  * number, at most `max` of them in `out`. */
 size_t unit_instances(struct unit *unit, struct die_place origin, struct instance *out, size_t max);
+
+/* The keys (die_key()) of all functions that were inlined into functions of `unit`. */
+void unit_inlined(struct unit *unit, struct map *origins);
 
 /* The innermost scope at `pc`; never NULL inside of the function. */
 struct scope *scope_at(struct function *function, uint64_t pc);
@@ -66,6 +74,13 @@ void function_free(struct function *function);
  * are declared before `line` (0: all). */
 const struct variable *variable_named(struct scope *innermost, const char *name, size_t n,
                                       unsigned line);
+
+/* One of a pack's parameters: "args#1", or "pack#1" where it has no name; NULL: it is none.
+ * `function` is the entry that it stands in. */
+const char *packed_name(struct module *module, struct die function, struct die parameter);
+
+/* Parameters that share a name are those of a pack. */
+void packs_number(struct module *module, struct scope *scope, struct die function);
 
 /* The i-th name that is visible, for suggestions; NULL after the last. */
 const char *variable_name(struct scope *innermost, size_t i);

@@ -211,6 +211,51 @@ static const char *file_named(const struct gosym *table, uint64_t func, int64_t 
     return text(table, table->files + offset);
 }
 
+static bool is_one_of(const struct gosym *table, uint64_t pc, const char *const *names, size_t n) {
+    const char *name;
+    uint64_t low, high;
+    size_t at = gosym_at(table, pc);
+    if (at == SIZE_MAX || !gosym_function(table, at, &name, &low, &high))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(name, names[i]))
+            return true;
+    return false;
+}
+
+bool gosym_leaves_goroutine(const struct gosym *table, uint64_t pc) {
+    static const char *const names[] = {"runtime.systemstack", "runtime.mcall", "runtime.morestack",
+                                        "runtime.asmcgocall"};
+    return is_one_of(table, pc, names, sizeof names / sizeof *names);
+}
+
+bool gosym_pretends(const struct gosym *table, uint64_t pc) {
+    static const char *const names[] = {"runtime.systemstack_switch"};
+    return is_one_of(table, pc, names, sizeof names / sizeof *names);
+}
+
+bool gosym_begins_thread(const struct gosym *table, uint64_t pc) {
+    static const char *const names[] = {"runtime.clone"};
+    return is_one_of(table, pc, names, sizeof names / sizeof *names);
+}
+
+bool gosym_is_injected(const struct gosym *table, uint64_t pc) {
+    static const char *const names[] = {"runtime.asyncPreempt", "runtime.sigpanic",
+                                        "runtime.debugCallV2"};
+    return is_one_of(table, pc, names, sizeof names / sizeof *names);
+}
+
+bool gosym_arguments(const struct gosym *table, uint64_t pc, uint64_t *bytes) {
+    uint64_t entry, func;
+    uint32_t size;
+    size_t i = gosym_at(table, pc);
+    if (i == SIZE_MAX || !entry_at(table, i, &entry, &func) ||
+        !u32(table, func + 4 * FUNC_ARGS, &size) || size > INT32_MAX) /* of assembly: negative */
+        return false;
+    *bytes = size;
+    return true;
+}
+
 bool gosym_line(const struct gosym *table, uint64_t pc, const char **file, unsigned *line) {
     size_t i = gosym_at(table, pc);
     uint64_t entry, func;

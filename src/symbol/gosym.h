@@ -17,6 +17,24 @@ bool gosym_function(const struct gosym *table, size_t i, const char **name, uint
 /* The function that covers `pc`, or SIZE_MAX. */
 size_t gosym_at(const struct gosym *table, uint64_t pc);
 
+/* Does the function of `pc`, called on a goroutine's stack, call on the thread's own? What lies
+ * above such a call is no caller. */
+bool gosym_leaves_goroutine(const struct gosym *table, uint64_t pc);
+
+/* Is `pc` in the function that the runtime says a goroutine is in while it has left its stack? */
+bool gosym_pretends(const struct gosym *table, uint64_t pc);
+
+/* Does the function of `pc` call on the stack of a thread that it has made? */
+bool gosym_begins_thread(const struct gosym *table, uint64_t pc);
+
+/* Is the function of `pc` one that the runtime's signal handler makes a goroutine call, wherever it
+ * is? */
+bool gosym_is_injected(const struct gosym *table, uint64_t pc);
+
+/* Bytes of the stack that the callers of the function of `pc` leave for what it is passed and what
+ * it returns. False: not known. */
+bool gosym_arguments(const struct gosym *table, uint64_t pc, uint64_t *bytes);
+
 /* File and line of `pc`; false: no function there. */
 bool gosym_line(const struct gosym *table, uint64_t pc, const char **file, unsigned *line);
 

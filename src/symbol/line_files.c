@@ -84,3 +84,24 @@ void lines_begin_files(struct unit *unit, uint64_t offset, struct lines *lines) 
     if (open_program(unit, offset, &program) && walk(program, NULL) == lines->count)
         walk(program, lines->rows);
 }
+
+/* DWARF 5 writes how many directories there are before them. */
+bool lines_are_plausible(struct unit *unit, uint64_t offset) {
+    struct program program;
+    size_t size;
+    const uint8_t *bytes = dwarf_section(unit->dwarf, ".debug_line", &size);
+    if (!open_program(unit, offset, &program) || bytes[offset + 4] < 5)
+        return true;
+    const uint8_t *header_end = program.at;
+    uint64_t count = 0;
+    program.at = program.lengths + program.opcode_base - 1;
+    program.end = header_end;
+    for (unsigned left = program.at < header_end ? 2u * *program.at++ : 0; left; left--)
+        skip_leb(&program);
+    for (unsigned shift = 0; program.at < header_end && shift < 64; shift += 7) {
+        count |= (uint64_t)(*program.at & 0x7f) << shift;
+        if (!(*program.at++ & 0x80))
+            break;
+    }
+    return count <= (uint64_t)(header_end - program.at);
+}

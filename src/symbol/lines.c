@@ -51,7 +51,7 @@ static void read_files(struct unit *unit, struct lines *lines, Dwarf_Line_Contex
 static void read_row(struct dwarf *dwarf, Dwarf_Line line, struct line_row *row) {
     Dwarf_Addr address = 0;
     Dwarf_Unsigned number = 0, file = 0, isa, discriminator = 0;
-    Dwarf_Bool statement = 0, end = 0, prologue_end = 0, epilogue;
+    Dwarf_Bool statement = 0, end = 0, prologue_end = 0, epilogue = 0;
     Dwarf_Error error = NULL;
     dwarf_fine(dwarf, dwarf_lineaddr(line, &address, &error), &error);
     dwarf_fine(dwarf, dwarf_lineno(line, &number, &error), &error);
@@ -65,7 +65,7 @@ static void read_row(struct dwarf *dwarf, Dwarf_Line line, struct line_row *row)
     row->line = (uint32_t)number;
     row->file = (uint32_t)file;
     row->statement = statement;
-    row->end = end;
+    row->end = end && !epilogue; /* libdwarf 20210528 mixes them up */
     row->prologue_end = prologue_end;
     row->marked = discriminator;
 }
@@ -110,7 +110,7 @@ static struct lines *read_lines(struct unit *unit, struct die die) {
     Dwarf_Signed count = 0;
     Dwarf_Error error = NULL;
     uint64_t offset;
-    if (!die_offset(die, DW_AT_stmt_list, &offset) ||
+    if (!die_offset(die, DW_AT_stmt_list, &offset) || !lines_are_plausible(unit, offset) ||
         !dwarf_fine(unit->dwarf, dwarf_srclines_b(die.raw, &version, &tables, &context, &error),
                     &error))
         return NULL;

@@ -26,6 +26,10 @@ const struct lines *unit_lines(struct unit *unit);
 /* Rows that libdwarf says are of file 0, and for which the line program at `offset` names no file.
  */
 void lines_begin_files(struct unit *unit, uint64_t offset, struct lines *lines);
+
+/* False: the table at `offset` claims more directories than its header has bytes; libdwarf 20210528
+ * would make room for all of them. */
+bool lines_are_plausible(struct unit *unit, uint64_t offset);
 void lines_free(struct lines *lines);
 
 /* The row that covers `pc`, as gdb chooses it; NULL: none does. */

@@ -5,6 +5,7 @@
 #include "symbol/gosym.h"
 #include "symbol/match.h"
 #include "symbol/names.h"
+#include "symbol/not_located.h"
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,32 +82,49 @@ static bool is_lto(const struct unit *unit) {
     return strstr(unit->producer, "-flto") != NULL;
 }
 
-/* May copies of the functions of `unit` be in `other`? dwz makes many references of which few are
- * such ones. */
-static bool may_have_copies(struct unit *unit, struct unit *other) {
-    return other == unit ||
-           (other->range_count &&
-            (unit->dwarf->shares ? is_lto(unit) : unit_refers(other) & REFERS_INLINED));
+/* May copies of the function with that entry be in `other`? */
+static bool may_have_copies(const struct unit *unit, struct unit *other, struct die_place origin) {
+    return other == unit || (other->range_count && (unit_refers(other) & REFERS_INLINED) &&
+                             unit_mentions(other, other->offset, other->end, origin.offset));
+}
+
+static bool is_in_copy(const struct instance *copy, uint64_t pc) {
+    struct scope *scope = scope_at(copy->host, pc);
+    while (scope && scope->place.offset != copy->place.offset)
+        scope = scope->parent;
+    return scope != NULL;
+}
+
+/* A copy that is entered within its host's prologue begins behind it. */
+static uint64_t instance_start(const struct instance *copy) {
+    uint64_t entry = copy->host->entry;
+    uint64_t start = copy->entry >= entry ? function_start(copy->host) : 0;
+    bool skips = copy->entry == entry || (copy->entry < start && is_in_copy(copy, start));
+    return skips ? start : copy->entry;
 }
 
 static void add_instances(struct search *search, struct unit *unit, const struct name *name) {
     struct instance *found = calloc(INSTANCES_MAX, sizeof *found);
     struct die_place origin = name_place(unit, name);
-    struct dwarf *dwarf = unit->dwarf;
+    struct module *module = search->loaded->module;
+    struct dwarf *dwarf = unit->dwarf == module->alt ? module->dwarf : unit->dwarf;
+    bool left = false;
     for (size_t i = 0; found && i < dwarf->unit_count; i++) {
         struct unit *other = &dwarf->units[i];
         unit_load(other);
-        if (!may_have_copies(unit, other))
+        if (!may_have_copies(unit, other, origin))
             continue;
         size_t n = unit_instances(other, origin, found, INSTANCES_MAX);
         search->functions += n != 0;
+        left |= n != 0;
         for (size_t k = 0; k < n && k < INSTANCES_MAX; k++) {
             if (search->query->inlined && !search->query->returns)
-                add_place(search, found[k].entry, found[k].host->name, true);
+                add_place(search, instance_start(&found[k]), found[k].host->name, true);
             else
                 search->out->inlined_left_out++;
         }
     }
+    search->out->vanished |= !left;
     free(found);
 }
 
@@ -142,11 +160,14 @@ static void add_symbol(struct search *search, const struct elf_symbol *symbol) {
     struct range range = {symbol->address, symbol->address + symbol->size};
     if (!is_code(symbol))
         return;
+    bool mangled = !strncmp(symbol->name, "_Z", 2);
+    const char *name =
+        mangled ? module_label(search->loaded->module, symbol->address) : symbol->name;
     search->functions++;
     if (search->query->returns)
-        add_returns(search, &range, 1, symbol->name, symbol->thumb);
+        add_returns(search, &range, 1, name, symbol->thumb);
     else
-        add_place(search, start_of(search, symbol), symbol->name, false);
+        add_place(search, start_of(search, symbol), name, false);
 }
 
 /* Functions without debug info. Those that have some were found by it. */
@@ -216,7 +237,7 @@ static void add_line(struct search *search, const struct line_row *row, struct s
         search->out->inlined_left_out++;
         return;
     }
-    if (function && address >= function->entry && !inlined) {
+    if (function && address >= function->entry && (!inlined || address == function->entry)) {
         uint64_t start = function_start(function);
         bool same_part = start > address && start - address < 4096;
         address =
@@ -260,27 +281,6 @@ static void find_go_line(struct search *search) {
         search->functions++;
         add_place(search, address < start ? start : address, name, false);
     }
-}
-
-/* The next line with code, for the message. 0: the file is not known, or nothing follows. */
-static unsigned next_line(struct module *module, const struct place_query *query,
-                          bool *file_known) {
-    unsigned best = 0;
-    for (size_t i = 0; module->dwarf && i < module->dwarf->unit_count; i++) {
-        struct unit *unit = &module->dwarf->units[i];
-        if (unit->types || !unit_may_have_file(unit, query->file))
-            continue;
-        const struct lines *lines = unit_lines(unit);
-        for (size_t k = 0; lines && k < lines->count; k++) {
-            const struct line_row *row = &lines->rows[k];
-            if (row->end || !path_ends_with(line_file(lines, row), query->file))
-                continue;
-            *file_known = true;
-            if (row->statement && row->line > query->line && (!best || row->line < best))
-                best = row->line;
-        }
-    }
-    return best;
 }
 
 /* ---- addresses ---- */
@@ -353,96 +353,9 @@ static void sort_and_merge(struct place_list *out) {
     out->count = kept;
 }
 
-struct nearest {
-    char **names;
-    size_t count, cap;
-};
-
-static bool collect_name(void *ctx, const char *name) {
-    struct nearest *nearest = ctx;
-    char **slot = ARRAY_ADD(nearest->names, nearest->count, nearest->cap);
-    if (slot)
-        *slot = strdup(name);
-    return slot && *slot;
-}
-
-static const char *name_at(void *ctx, size_t i) {
-    struct nearest *nearest = ctx;
-    return i < nearest->count ? nearest->names[i] : NULL;
-}
-
-static bool is_chosen_late(struct space *space, const char *name) {
-    for (size_t i = 0; i < space->count; i++) {
-        struct elf_symbol **list;
-        size_t n = module_symbols_named(space->list[i].module, name, &list);
-        for (size_t k = 0; k < n; k++)
-            if (list[k]->indirect)
-                return true;
-    }
-    return false;
-}
-
-static struct error *no_function(struct space *space, const struct place_query *query) {
-    struct nearest all = {0};
-    if (is_chosen_late(space, query->function))
-        return error_new(ERROR_RECIPE,
-                         "\"%s\" has several implementations, and which one is used is decided "
-                         "when the program starts (an IFUNC): name one, or a `match` for all",
-                         query->function);
-    error_free(space_functions(space, NULL, collect_name, &all));
-    const char *near = text_nearest(query->function, name_at, &all);
-    if (!near) { /* the last part of a qualified name is what people remember */
-        for (size_t i = 0; i < all.count && !near; i++) {
-            const char *last = strrchr(all.names[i], ':');
-            last = last ? last : strrchr(all.names[i], '.');
-            if (last && text_distance(last + 1, query->function, 1) <= 1)
-                near = all.names[i];
-        }
-    }
-    struct error *error =
-        error_new(ERROR_RECIPE, "no function \"%s\"%s%s%s", query->function,
-                  near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
-    for (size_t i = 0; i < all.count; i++)
-        free(all.names[i]);
-    free(all.names);
-    return error;
-}
-
-static struct error *nothing_found(struct space *space, const struct place_query *query,
-                                   const struct place_list *out, size_t functions) {
-    bool known = false;
-    unsigned next = 0;
-    if (query->function && query->returns && functions)
-        return error_new(
-            ERROR_RECIPE, "\"%s\" has no return%s: a probe of its returns would never hit",
-            query->function, out->inlined_left_out ? " of its own, for all of it is inlined" : "");
-    if (query->function && functions)
-        return error_new(ERROR_RECIPE,
-                         "\"%s\" has no code of its own: all %u copies are inlined (they count "
-                         "unless `inlined: false`)",
-                         query->function, out->inlined_left_out);
-    if (query->function)
-        return no_function(space, query);
-    if (query->match)
-        return error_new(ERROR_RECIPE, "no function matches \"%s\"", query->match);
-    if (query->has_address)
-        return error_new(ERROR_RECIPE, "0x%llx is not in the program's code",
-                         (unsigned long long)query->address);
-    for (size_t i = 0; i < space->count && !next; i++)
-        next = next_line(space->list[i].module, query, &known);
-    if (next)
-        return error_new(ERROR_RECIPE, "%s:%u has no code (the next line that has is %u)",
-                         query->file, query->line, next);
-    return error_new(ERROR_RECIPE,
-                     known ? "%s:%u has no code, nor has any line after it"
-                           : "no source file \"%s\" in the debug info",
-                     query->file, query->line);
-}
-
 struct error *space_locate(struct space *space, const struct place_query *query, const char *module,
                            struct place_list *out) {
     struct error *error = NULL;
-    size_t functions = 0;
     bool any = false;
     *out = (struct place_list){0};
     for (size_t i = 0; i < space->count && !error; i++) {
@@ -461,13 +374,13 @@ struct error *space_locate(struct space *space, const struct place_query *query,
         } else if (!out->count) {
             find_address(&search);
         }
-        functions += search.functions;
+        out->functions += search.functions;
         if (!i && !module && out->count)
             break; /* the program's own come first: a library may have the same name by chance */
     }
     sort_and_merge(out);
     if (!error && !out->count)
-        error = any ? nothing_found(space, query, out, functions)
+        error = any ? not_located(space, query, out)
                     : error_new(ERROR_RECIPE, "no module \"%s\" is loaded", module);
     if (error)
         place_list_free(out);

@@ -16,6 +16,7 @@ struct place_query {
     bool inlined; /* inlined copies count */
     bool returns; /* where the function returns instead of where it begins */
     bool entry;   /* the function's own first instruction, before its prologue */
+    bool terse;   /* an error need not say what has a name like it: that takes its time */
 };
 
 struct code_place {
@@ -30,6 +31,8 @@ struct place_list {
     struct code_place *list;
     size_t count, cap;
     unsigned inlined_left_out, tail_calls;
+    size_t functions; /* that were found, with or without a place */
+    bool vanished;    /* a function was inlined, and no copy has code */
 };
 
 /* All places in the program, or, where it has none, in its libraries (or in the module whose path

@@ -2,6 +2,7 @@
 #include "symbol/location.h"
 
 #include "base/text.h"
+#include "symbol/functions.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,12 +120,27 @@ const struct dwarf_expression *location_decode(struct module *module, struct dwa
     return decode(module, dwarf, NULL, bytes, size, 0);
 }
 
-/* Is this entry of a list the one for `pc`? A plain expression is for every pc. */
-static bool covers(Dwarf_Small kind, Dwarf_Small source, uint64_t low, uint64_t high, uint64_t pc) {
+struct look_up {
+    struct module *module;
+    uint64_t pc;
+};
+
+/* gcc writes an empty range of what is so before a function's first instruction alone; Go's mean
+ * nothing. */
+static bool within(uint64_t low, uint64_t high, const struct look_up *where) {
+    if (low != high || where->pc != low)
+        return where->pc >= low && where->pc < high;
+    const struct function *function = function_at(where->module, where->pc);
+    return function && function->entry == where->pc && !unit_is_go(function->unit);
+}
+
+/* Is this entry of a list the one that is looked up? A plain expression is for every pc. */
+static bool covers(Dwarf_Small kind, Dwarf_Small source, uint64_t low, uint64_t high,
+                   const struct look_up *where) {
     if (source == 0)
         return true;
     if (source == 1 || source == 2) { /* .debug_loc: base selections and ends have no code */
-        return pc >= low && pc < high;
+        return within(low, high, where);
     }
     switch (kind) {
     case DW_LLE_default_location: return true;
@@ -132,24 +148,27 @@ static bool covers(Dwarf_Small kind, Dwarf_Small source, uint64_t low, uint64_t 
     case DW_LLE_start_end:
     case DW_LLE_start_length:
     case DW_LLE_startx_endx:
-    case DW_LLE_startx_length: return pc >= low && pc < high;
+    case DW_LLE_startx_length: return within(low, high, where);
     default: return false;
     }
 }
 
-/* A list's entry of a split unit: the codes are those of ranges, but for one in their midst. */
+/* A list's entry of a split unit: the codes are those of ranges, but for one in their midst. gcc's
+ * lengths in split DWARF 4 are two too small where a range begins before a label (`end-label-1`).
+ * What they lack is not known to be there; below zero, in their four bytes, they are no lengths. */
 static bool split_covers(struct unit *unit, Dwarf_Small kind, uint64_t a, uint64_t b,
-                         uint64_t *base, uint64_t pc) {
+                         uint64_t *base, const struct look_up *where) {
     uint64_t low, high;
     unsigned code = kind > DW_LLE_default_location ? kind - 1u : kind;
-    return kind == DW_LLE_default_location ||
-           (list_range(unit, code, a, b, base, &low, &high) && pc >= low && pc < high);
+    return kind == DW_LLE_default_location || (list_range(unit, code, a, b, base, &low, &high) &&
+                                               high - low <= INT32_MAX && within(low, high, where));
 }
 
 static struct dwarf_expression *pick(struct module *module, struct unit *unit, struct dwarf *dwarf,
                                      Dwarf_Loc_Head_c head, Dwarf_Unsigned count, uint64_t pc,
                                      const char **why) {
     uint64_t base = unit ? unit->base : 0;
+    struct look_up look_up = {module, pc};
     for (Dwarf_Unsigned i = 0; i < count; i++) {
         Dwarf_Small kind, source;
         Dwarf_Unsigned low, high, ops, at, where;
@@ -164,8 +183,8 @@ static struct dwarf_expression *pick(struct module *module, struct unit *unit, s
                         &error))
             continue;
         bool split = unit && unit->skeleton && source > 2;
-        if (split ? !split_covers(unit, kind, low, high, &base, pc)
-                  : !covers(kind, source, start, end, pc))
+        if (split ? !split_covers(unit, kind, low, high, &base, &look_up)
+                  : !covers(kind, source, start, end, &look_up))
             continue;
         if (!ops)
             return NULL;

@@ -34,7 +34,14 @@ const struct dwarf_expression *location_of(struct module *module, struct die die
 const struct dwarf_expression *location_decode(struct module *module, struct dwarf *dwarf,
                                                const uint8_t *bytes, size_t size);
 
-enum piece_kind { PIECE_MEMORY, PIECE_REGISTER, PIECE_VALUE, PIECE_BYTES, PIECE_MISSING };
+enum piece_kind {
+    PIECE_MEMORY,
+    PIECE_REGISTER,
+    PIECE_VALUE,
+    PIECE_BYTES,
+    PIECE_POINTER, /* a pointer without a value, to what the entry at `place` is of */
+    PIECE_MISSING
+};
 
 struct piece {
     enum piece_kind kind;
@@ -44,6 +51,8 @@ struct piece {
     uint8_t value[16];    /* PIECE_VALUE, target byte order */
     const uint8_t *bytes; /* PIECE_BYTES */
     size_t size;
+    struct die_place place; /* PIECE_POINTER, and how many bytes into that it points */
+    int64_t offset;
 };
 
 struct located {

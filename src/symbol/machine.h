@@ -55,5 +55,7 @@ bool machine_based_on(struct machine *m, uint64_t number, int64_t offset);
 bool machine_frame_base(struct machine *m, int64_t offset);
 bool machine_cfa(struct machine *m);
 bool machine_dereference(struct machine *m, size_t size, const struct type *type);
-bool machine_tls_address(struct machine *m);
 bool machine_entry_value(struct machine *m, const struct location_op *op);
+
+/* tls.c */
+bool machine_tls_address(struct machine *m);

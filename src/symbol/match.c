@@ -60,7 +60,10 @@ void name_pattern_init(struct name_pattern *pattern, const char *text) {
     pattern->last = cxx_last_part(pattern->text);
     bool is_operator = !strncmp(pattern->last, "operator", 8);
     pattern->last_len = is_operator ? strlen(pattern->last) : strcspn(pattern->last, "<");
-    snprintf(pattern->hint, sizeof pattern->hint, "%.*s", (int)pattern->last_len, pattern->last);
+    /* The linker writes operators and destructors in ways of its own. */
+    size_t skipped = is_operator ? pattern->last_len : *pattern->last == '~';
+    snprintf(pattern->hint, sizeof pattern->hint, "%.*s", (int)(pattern->last_len - skipped),
+             pattern->last + skipped);
 }
 
 /* "std::vector<int>::f<char>" without what stands between angle brackets. */
@@ -96,9 +99,25 @@ static bool ends_with_name(const char *name, const char *wanted, bool whole) {
     return !whole && (before == ':' || before == '/' || before == '.');
 }
 
+/* "A<int>::f" names A<int>::f<char> too. */
+static bool fits_without_last_arguments(const struct name_pattern *pattern, const char *name) {
+    char bare[4096];
+    const char *last = cxx_last_part(name);
+    size_t n = (size_t)(last - name) + strcspn(last, "<");
+    if (pattern->last[pattern->last_len] || !strncmp(last, "operator", 8) || !name[n] ||
+        n >= sizeof bare)
+        return false;
+    snprintf(bare, sizeof bare, "%.*s", (int)n, name);
+    return ends_with_name(bare, pattern->text, pattern->whole);
+}
+
 static bool fits_name(const struct name_pattern *pattern, const char *name) {
     char bare[4096];
-    if (ends_with_name(name, pattern->text, pattern->whole))
+    if (ends_with_name(name, pattern->text, pattern->whole) ||
+        fits_without_last_arguments(pattern, name))
+        return true;
+    if (!strchr(pattern->text, '[') && go_without_brackets(name, bare, sizeof bare) &&
+        ends_with_name(bare, pattern->text, pattern->whole))
         return true;
     if (strchr(pattern->text, '<') && !strstr(pattern->text, "operator"))
         return false;
@@ -130,6 +149,24 @@ static bool fits_parameters(const struct name_pattern *pattern, struct module *m
            (!strcmp(plain, "(void)") && !strcmp(pattern->params, "()"));
 }
 
+/* -flto: what is in the unit with the code was made from an entry of the file's own unit. */
+static bool in_file(const char *file, struct unit *unit, const struct name *name) {
+    struct die die, from = {0};
+    unit_load(unit);
+    if (path_ends_with(unit_entries(unit)->name, file))
+        return true;
+    if (!die_at(name_place(unit, name), &die))
+        return false;
+    bool made =
+        die_ref(die, DW_AT_abstract_origin, &from) || die_ref(die, DW_AT_specification, &from);
+    struct unit *home = made ? unit_of(from) : NULL;
+    if (home)
+        unit_load(home);
+    die_free(&from);
+    die_free(&die);
+    return home && path_ends_with(home->name, file);
+}
+
 bool name_pattern_fits(const struct name_pattern *pattern, struct unit *unit,
                        const struct names *names, const struct name *name) {
     struct buffer text = BUFFER_INIT(1 << 16);
@@ -141,17 +178,30 @@ bool name_pattern_fits(const struct name_pattern *pattern, struct unit *unit,
         fits = text.data && fits_name(pattern, text.data);
     }
     buffer_free(&text);
-    if (fits && pattern->file) {
-        unit_load(unit);
-        fits = path_ends_with(unit_entries(unit)->name, pattern->file);
-    }
+    if (fits && pattern->file)
+        fits = in_file(pattern->file, unit, name);
     if (fits && pattern->params)
         fits = fits_parameters(pattern, unit->module, name_place(unit, name));
     return fits;
 }
 
-bool name_pattern_fits_text(const struct name_pattern *pattern, const char *name) {
-    char bare[4096], given[1024];
+/* What stands behind a method's parameters is no part of what people call it. */
+static void cut_qualifiers(char *name) {
+    static const char *const words[] = {" const", " volatile", " &&", " &"};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t k = strlen(words[i]);
+        if (n > k && !strcmp(name + n - k, words[i])) {
+            name[n -= k] = '\0';
+            i = (size_t)-1; /* from the first again */
+        }
+    }
+}
+
+bool name_pattern_fits_text(const struct name_pattern *pattern, const char *whole) {
+    char name[4096], bare[4096], given[1024];
+    snprintf(name, sizeof name, "%s", whole);
+    cut_qualifiers(name);
     const char *params = parameters_of(name);
     snprintf(bare, sizeof bare, "%.*s", params ? (int)(params - name) : (int)sizeof bare - 1, name);
     if (pattern->file || !fits_name(pattern, bare))

@@ -3,10 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAGE 4096
+#define NEAR 32 /* bytes between two ranges that are fetched as one */
+
+static bool covers(const struct memory_block *block, uint64_t address) {
+    return address - block->address < block->size;
+}
+
 static struct memory_block *block_at(struct memory *memory, uint64_t address) {
+    if (memory->last < memory->count && covers(&memory->blocks[memory->last], address))
+        return &memory->blocks[memory->last];
     for (size_t i = 0; i < memory->count; i++)
-        if (address - memory->blocks[i].address < memory->blocks[i].size)
+        if (covers(&memory->blocks[i], address)) {
+            memory->last = i;
             return &memory->blocks[i];
+        }
     return NULL;
 }
 
@@ -41,6 +52,17 @@ size_t memory_known(struct memory *memory, uint64_t address, size_t size) {
     return known < size ? known : size;
 }
 
+/* Neighbours are fetched as one. Not across the end of a page: the other one may not be there. */
+static bool join(struct memory_range *want, uint64_t address, size_t size) {
+    uint64_t end = address + size, want_end = want->address + want->size;
+    uint64_t low = address < want->address ? address : want->address;
+    uint64_t high = end > want_end ? end : want_end;
+    if (low / PAGE != (high - 1) / PAGE || high - low > want->size + size + NEAR)
+        return false;
+    *want = (struct memory_range){low, (size_t)(high - low)};
+    return true;
+}
+
 void memory_want(struct memory *memory, uint64_t address, size_t size) {
     if (!size || address + size < address)
         return;
@@ -55,6 +77,8 @@ void memory_want(struct memory *memory, uint64_t address, size_t size) {
             want->size = size;
             return;
         }
+        if (join(want, address, size))
+            return;
     }
     if (memory->want_count == MEMORY_BLOCKS || memory->count == MEMORY_BLOCKS ||
         memory->used + size > MEMORY_BYTES) {

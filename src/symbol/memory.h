@@ -27,7 +27,7 @@ struct memory_block {
 
 struct memory {
     struct memory_block blocks[MEMORY_BLOCKS];
-    size_t count;
+    size_t count, last; /* `last`: the one that was read last */
     uint8_t *bytes;
     size_t used, cap;
     struct memory_range wants[MEMORY_BLOCKS];

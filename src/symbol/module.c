@@ -272,15 +272,15 @@ static struct error *open_debug_info(struct module *module) {
     return NULL;
 }
 
-struct error *module_open_image(const char *name, const void *bytes, size_t size,
-                                struct module **out) {
+static struct error *open_new(const char *path, const char *name, const void *bytes, size_t size,
+                              struct module **out) {
     struct module *module = calloc(1, sizeof *module);
     if (!module)
         return error_no_memory();
     module->arena = ARENA_INIT(MODULE_MEMORY);
     module->path = strdup(name);
     struct error *error =
-        module->path ? elf_open(name, bytes, size, &module->elf) : error_no_memory();
+        module->path ? elf_open(path, bytes, size, &module->elf) : error_no_memory();
     if (!error)
         error = open_debug_info(module);
     if (error) {
@@ -291,45 +291,50 @@ struct error *module_open_image(const char *name, const void *bytes, size_t size
     return NULL;
 }
 
+struct error *module_open_image(const char *name, const void *bytes, size_t size,
+                                struct module **out) {
+    return open_new(name, name, bytes, size, out);
+}
+
 /* A hundred sessions on one program read its file, and the C library's, once. */
 static _Thread_local struct module *opened;
 
-static bool is_file(const struct module *module, const char *path, const struct stat *file) {
+static bool is_file(const struct module *module, const char *name, const struct stat *file) {
     return module->file.st_dev == file->st_dev && module->file.st_ino == file->st_ino &&
            module->file.st_size == file->st_size &&
            module->file.st_mtim.tv_sec == file->st_mtim.tv_sec &&
-           module->file.st_mtim.tv_nsec == file->st_mtim.tv_nsec &&
-           !strcmp(module->opened_as, path);
+           module->file.st_mtim.tv_nsec == file->st_mtim.tv_nsec && !strcmp(module->path, name);
 }
 
-static void share(struct module *module, const char *path, const struct stat *file) {
-    module->opened_as = strdup(path);
-    if (!module->opened_as)
-        return; /* it is its opener's alone */
+static void share(struct module *module, const struct stat *file) {
     module->file = *file;
     module->uses = 1;
     module->next = opened;
     opened = module;
 }
 
-struct error *module_open(const char *path, struct module **out) {
+struct error *module_open_as(const char *path, const char *name, struct module **out) {
     struct stat file;
     bool there = !stat(path, &file);
     for (struct module *module = opened; there && module; module = module->next)
-        if (is_file(module, path, &file)) {
+        if (is_file(module, name, &file)) {
             module->uses++;
             *out = module;
             return NULL;
         }
-    struct error *error = module_open_image(path, NULL, 0, out);
+    struct error *error = open_new(path, name, NULL, 0, out);
     if (!error && there)
-        share(*out, path, &file);
+        share(*out, &file);
     return error;
+}
+
+struct error *module_open(const char *path, struct module **out) {
+    return module_open_as(path, path, out);
 }
 
 /* False: somebody else has it open still. */
 static bool unshare(struct module *module) {
-    if (!module->opened_as)
+    if (!module->uses)
         return true;
     if (--module->uses)
         return false;
@@ -337,7 +342,6 @@ static bool unshare(struct module *module) {
     while (*at != module)
         at = &(*at)->next;
     *at = module->next;
-    free(module->opened_as);
     return true;
 }
 
@@ -383,6 +387,7 @@ void module_close(struct module *module) {
     free(module->dwos);
     free(module->dwo_elfs);
     map_free(&module->labels);
+    map_free(&module->go_types);
     free(module->pcs);
     free(module->by_name);
     free(module->note);

@@ -14,6 +14,7 @@ struct lines;
 struct names;
 struct frames;
 struct function;
+struct go_layout;
 struct type;
 
 /* A compilation unit. The fields behind `loaded` are there after unit_load(). */
@@ -72,22 +73,27 @@ struct module {
     struct frames *frames;
     struct elf_symbol **by_name; /* sorted by name; after the first lookup */
     size_t by_name_count;
-    struct map labels; /* demangled names, by address; after the first module_label() */
+    struct map labels;   /* demangled names, by address; after the first module_label() */
+    struct map go_types; /* entries of types by what names them at run time; see go_types.h */
+    uint64_t go_types_base;
+    bool go_types_read;
+    struct go_layout *go_layout; /* see go_stack.c; NULL: not asked for */
     struct arena arena;
     unsigned naming; /* units whose names are being read, one for another */
     char *note;      /* what people should know: a debug file that did not fit; or NULL */
 
     /* Shared by all that have opened the same file under the same name. */
     struct module *next;
-    char *opened_as;
     struct stat file;
-    unsigned uses;
+    unsigned uses; /* 0: it is its opener's alone */
 };
 
 /* ERROR_RUN where the file cannot be used at all. Debug info is optional: `note` says why a file
  * that should have it was not taken. A file that is open already is not read again: each
  * module_open() wants its module_close(). */
 struct error *module_open(const char *path, struct module **out);
+/* The same, of a file whose name is another one: that of /proc/PID/exe. */
+struct error *module_open_as(const char *path, const char *name, struct module **out);
 struct error *module_open_image(const char *name, const void *bytes, size_t size,
                                 struct module **out);
 void module_close(struct module *module);
@@ -136,6 +142,10 @@ bool unit_may_name(struct unit *unit, const char *name, size_t n);
  * names stand there (-flto), copies of functions that were inlined. Cheap. */
 enum unit_reference { REFERS_NAMES = 1, REFERS_INLINED = 2 };
 unsigned unit_refers(struct unit *unit);
+
+/* May an entry of the unit, from one place of .debug_info to another, refer to the one at `offset`,
+ * there or in the file that it shares? Cheap; false is certain. */
+bool unit_mentions(struct unit *unit, uint64_t from, uint64_t to, uint64_t offset);
 
 /* Does any variable of the unit move between places (gcc's and clang's optimised code)? */
 bool unit_is_optimised(struct unit *unit);

@@ -55,8 +55,9 @@ static void describe_code(struct die die, struct name *name) {
     if (name->tag != DW_TAG_subprogram)
         return;
     name->code = die_has(die, DW_AT_low_pc) || die_has(die, DW_AT_ranges);
+    /* gcc says "declared, and not inlined" of some that it has inlined. */
     if (!name->code && die_unsigned(die, DW_AT_inline, &how))
-        name->inlined = how == DW_INL_inlined || how == DW_INL_declared_inlined;
+        name->inlined = how != DW_INL_not_inlined;
 }
 
 const char *name_canonical(struct module *module, const char *name) {
@@ -87,7 +88,10 @@ static void path_to(struct die parent, uint64_t offset, struct buffer *out, int 
     } while (die_step(&die));
     die_free(&die);
     const char *name = holder.raw ? die_string(holder, DW_AT_name) : NULL;
-    buffer_printf(out, "%s%s", out->len ? "::" : "", name ? name : "(anonymous namespace)");
+    if (!name && holder.raw && die_tag(holder) == DW_TAG_namespace)
+        name = "(anonymous namespace)";
+    if (name) /* not a function whose own type it is */
+        buffer_printf(out, "%s%s", out->len ? "::" : "", name);
     if (holder.raw && die_place(holder).offset < offset)
         path_to(holder, offset, out, depth + 1);
     die_free(&holder);
@@ -177,6 +181,19 @@ static void walk_import(struct walk *walk, struct die die, uint32_t parent, int 
     die_free(&unit);
 }
 
+/* Before DWARF 4 an inline namespace is one that the namespace around it imports. */
+static void note_import(struct walk *walk, struct die die, uint32_t parent) {
+    struct die space;
+    if (!parent || !die_ref(die, DW_AT_import, &space))
+        return;
+    struct names *names = walk->names;
+    uintptr_t index = (uintptr_t)map_get(&names->by_offset, die_key(die_place(space)));
+    struct name *inner = index && space.dwarf == die.dwarf ? &names->list[index - 1] : NULL;
+    if (inner && inner->parent == parent && inner->tag == DW_TAG_namespace)
+        inner->transparent = true;
+    die_free(&space);
+}
+
 /* Classes that a function declares (lambdas, too) have methods with names of their own. */
 static void walk_function(struct walk *walk, struct die parent_die, int depth) {
     struct die die;
@@ -205,6 +222,8 @@ static void walk_inside(struct walk *walk, struct die parent_die, uint32_t paren
             walk_import(walk, die, parent, depth);
             continue;
         }
+        if (tag == DW_TAG_imported_module)
+            note_import(walk, die, parent);
         struct name probe = {.tag = (uint16_t)tag};
         if (!name_kind(&probe))
             continue;
@@ -224,17 +243,20 @@ static void walk_inside(struct walk *walk, struct die parent_die, uint32_t paren
     die_free(&die);
 }
 
+#define OF_ANOTHER_FILE ((uint64_t)1 << 62) /* in a key: no section is that long */
+
 /* Takes a name of another unit's, and its parents, into this index. */
-static uint32_t adopt(struct walk *walk, const struct names *home, uint32_t index, int depth) {
+static uint32_t adopt(struct walk *walk, const struct names *home, uint64_t file, uint32_t index,
+                      int depth) {
     struct names *names = walk->names;
     if (!index || depth > DEPTH)
         return 0;
     struct name name = home->list[index - 1];
-    uint64_t key = name.offset | (uint64_t)name.types << 63;
+    uint64_t key = name.offset | (uint64_t)name.types << 63 | file;
     uintptr_t known = (uintptr_t)map_get(&names->by_offset, key);
     if (known)
         return (uint32_t)known;
-    name.parent = adopt(walk, home, name.parent, depth + 1);
+    name.parent = adopt(walk, home, file, name.parent, depth + 1);
     name.adopted = true;
     struct name *slot =
         names->count < NAMES_MAX ? ARRAY_ADD(names->list, names->count, names->cap) : NULL;
@@ -247,14 +269,15 @@ static uint32_t adopt(struct walk *walk, const struct names *home, uint32_t inde
 
 #define NAMING 8 /* units that are read for one another; -flto takes two */
 
-/* -flto: a function's code is in one unit, what it is called in the one that it was compiled in. */
+/* -flto: a function's code is in one unit, what it is called in the one that it was compiled in.
+ * dwz: what it is called may be in the file that it shares. */
 static void resolve_elsewhere(struct walk *walk, struct die die, size_t at) {
     struct die from;
     struct module *module = walk->unit->module;
     if (!die_ref(die, DW_AT_specification, &from) && !die_ref(die, DW_AT_abstract_origin, &from))
         return;
-    struct unit *unit = from.dwarf == die.dwarf && module->naming < NAMING ? unit_of(from) : NULL;
-    uint64_t key = die_key(die_place(from));
+    struct unit *unit = module->naming < NAMING ? unit_of(from) : NULL;
+    uint64_t key = die_key(die_place(from)), file = from.dwarf == die.dwarf ? 0 : OF_ANOTHER_FILE;
     die_free(&from);
     if (!unit || unit == walk->unit)
         return;
@@ -265,7 +288,7 @@ static void resolve_elsewhere(struct walk *walk, struct die die, size_t at) {
     if (!index)
         return;
     const char *name = home->list[index - 1].name;
-    uint32_t parent = adopt(walk, home, home->list[index - 1].parent, 0);
+    uint32_t parent = adopt(walk, home, file, home->list[index - 1].parent, 0);
     struct name *own = &walk->names->list[at];
     own->name = name ? name : own->name;
     own->parent = parent;
@@ -353,16 +376,39 @@ void name_visible(const struct names *names, const struct name *name, struct buf
     spell(names, name, true, out);
 }
 
+bool go_without_brackets(const char *name, char *out, size_t cap) {
+    const char *open = strchr(name, '['), *close = strrchr(name, ']');
+    if (!open || !close || close < open || (size_t)(open - name) + strlen(close) > cap)
+        return false;
+    memcpy(out, name, (size_t)(open - name));
+    strcpy(out + (open - name), close + 1);
+    return true;
+}
+
 /* Go's names are whole paths: "http.Get" is the end of "net/http.Get". */
+static bool ends_path(const char *name, size_t have, const char *text, size_t n) {
+    return have > n && !memcmp(name + have - n, text, n) &&
+           (name[have - n - 1] == '/' || name[have - n - 1] == '.');
+}
+
+static bool fits_instance(const struct name *name, const char *text, size_t n) {
+    char bare[1024];
+    if (memchr(text, '[', n) || !go_without_brackets(name->name, bare, sizeof bare))
+        return false;
+    size_t have = strlen(bare);
+    return (have == n && !memcmp(bare, text, n)) || ends_path(bare, have, text, n);
+}
+
 static bool fits(const struct unit *unit, const struct name *name, const char *text, size_t n) {
-    if (!name->name || name->len < n || n >= UINT16_MAX)
+    if (!name->name || !n || name->len < n || n >= UINT16_MAX)
         return false;
     if (name->name[n - 1] == text[n - 1] && !strncmp(name->name, text, n) &&
         (name->name[n] == '\0' || name->name[n] == '<'))
         return true;
-    size_t have = unit_is_go(unit) ? strlen(name->name) : 0;
-    return have > n && !memcmp(name->name + have - n, text, n) &&
-           (name->name[have - n - 1] == '/' || name->name[have - n - 1] == '.');
+    if (!unit_is_go(unit))
+        return false;
+    return ends_path(name->name, strlen(name->name), text, n) ||
+           (name_kind(name) == NAME_FUNCTION && fits_instance(name, text, n));
 }
 
 static bool search(struct dwarf *dwarf, const char *text, size_t n, unsigned kinds,

@@ -51,6 +51,10 @@ enum name_kinds {
 };
 unsigned name_kind(const struct name *name);
 
+/* "main.(*T).M" of "main.(*T[go.shape.int]).M", an instance of a generic function of Go's. False:
+ * it is none, or too long. */
+bool go_without_brackets(const char *name, char *out, size_t cap);
+
 /* Calls `found` for every entry of those kinds whose last part is `name` (n bytes), or begins with
  * it and "<" (a template's instances), in all units that may have it, until it returns false. */
 typedef bool name_found_fn(void *ctx, struct unit *unit, const struct names *names,

@@ -7,7 +7,7 @@ struct loaded {
     struct module *module; /* owned */
     uint64_t bias;         /* run-time address = link-time address + bias */
     uint64_t low, high;    /* run-time addresses that it covers */
-    uint64_t tls_module; /* its number in the dynamic linker's table; 1 is the program; 0 unknown */
+    uint64_t tls_module; /* its number in the dynamic linker's table: 1 is the program; 0 unknown */
 };
 
 struct space {

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#define ENTRY_DEPTH 8    /* calls back, from one to the next */
+#define ENTRY_CALLERS 64 /* for one location: their values may each need several */
+
 /* ---- what a frame has ---- */
 
 bool machine_register(struct machine *m, uint64_t number, struct arch_register *out,
@@ -41,7 +44,7 @@ bool machine_frame_base(struct machine *m, int64_t offset) {
     struct located where;
     struct die die;
     const char *why = "its function has no frame base";
-    if (function && m->nesting < 4 && die_at(function->place, &die)) {
+    if (function && m->nesting <= ENTRY_DEPTH && die_at(function->place, &die)) {
         base = location_of(m->module, die, DW_AT_frame_base, pc, &why);
         die_free(&die);
     }
@@ -68,32 +71,6 @@ bool machine_cfa(struct machine *m) {
     case UNWIND_AGAIN: return machine_again(m);
     default: return machine_fail(m, why);
     }
-}
-
-/* The ELF TLS ABI: the program's own block is at a fixed distance of the thread pointer. Blocks of
- * libraries need the dynamic linker's table. */
-bool machine_tls_address(struct machine *m) {
-    const struct arch *arch = m->frame->registers.arch;
-    struct loaded *loaded = m->frame->loaded;
-    struct cell offset;
-    uint64_t base;
-    if (!machine_pop(m, &offset))
-        return false;
-    if (!loaded || loaded->tls_module != 1 || arch->tls < 0 || !loaded->module->elf->has_tls)
-        return machine_fail(m, "thread-local variables of a library cannot be found yet");
-    if (!registers_get(&m->frame->registers, (unsigned)arch->tls, &base))
-        return machine_fail(m, "the thread pointer is not known here");
-    const struct elf_file *elf = loaded->module->elf;
-    uint64_t align = elf->tls_align;
-    /* gcc 12 writes addresses into split DWARF 5, where offsets belong. */
-    if (offset.i >= elf->tls_size && offset.i - elf->tls_address < elf->tls_size)
-        offset.i -= elf->tls_address;
-    if (offset.i >= elf->tls_size)
-        return machine_fail(m, "its location is outside of the thread's variables");
-    if (arch->tls_variant == 2)
-        return machine_push(m, base - (elf->tls_size + align - 1) / align * align + offset.i);
-    uint64_t gap = (arch->tls_gap + align - 1) / align * align;
-    return machine_push(m, base + gap + offset.i);
 }
 
 /* ---- entry values: what the caller says it has passed (DWARF 5, section 3.4) ---- */
@@ -178,8 +155,24 @@ static bool find_site(struct die parent, uint64_t pc, int depth, struct die *out
     return found;
 }
 
+/* A call through a pointer, of which the debug info says where it leads to. */
+static bool leads_to(struct machine *m, struct die site, struct frame *caller,
+                     const struct function *self) {
+    const char *why = "";
+    struct cell target = {0};
+    unsigned attribute =
+        die_has(site, DW_AT_call_target) ? DW_AT_call_target : DW_AT_GNU_call_site_target;
+    const struct dwarf_expression *expression =
+        location_of(caller->loaded->module, site, attribute, 0, &why);
+    enum outcome outcome =
+        expression ? machine_value(expression, caller, &target, &why, m->nesting + 1) : EVAL_FAILED;
+    if (outcome == EVAL_AGAIN)
+        machine_again(m);
+    return outcome == EVAL_OK && target.i == self->entry + m->frame->loaded->bias;
+}
+
 /* Only while nothing stands between: a tail call in the middle would make the site a lie. */
-static bool is_call_of(struct machine *m, struct die site) {
+static bool is_call_of(struct machine *m, struct die site, struct frame *caller) {
     struct die target;
     struct loaded *loaded = m->frame->loaded;
     struct function *self = loaded ? function_at(loaded->module, frame_lookup_pc(m->frame)) : NULL;
@@ -188,7 +181,7 @@ static bool is_call_of(struct machine *m, struct die site) {
     if (!self)
         return false;
     if (!named)
-        return true; /* an indirect call: gdb believes these when the target can be computed */
+        return leads_to(m, site, caller, self);
     const char *name = die_name(target), *own = strrchr(self->name, ':');
     own = own ? own + 1 : self->name;
     bool same = name && !strcmp(name, own);
@@ -263,15 +256,10 @@ static bool may_tail_call_itself(struct machine *m) {
 static const char unknown_entry[] =
     "optimized out (its value at the function's entry is not known)";
 
-static bool unwind_caller(struct machine *m) {
-    struct frame *caller = m->frame->scratch;
+static bool unwind_caller(struct machine *m, struct frame *caller) {
     const char *why = "";
-    if (!caller)
-        return machine_fail(m, unknown_entry);
-    if (m->frame->caller == caller)
-        return true;
     switch (frame_unwind(m->frame, caller, &why)) {
-    case UNWIND_OK: m->frame->caller = caller; return true;
+    case UNWIND_OK: return true;
     case UNWIND_AGAIN: return machine_again(m);
     default: return machine_fail(m, unknown_entry);
     }
@@ -287,7 +275,7 @@ static const struct dwarf_expression *passed_value(struct machine *m, struct fra
     if (!function || !die_at(function->place, &function_die))
         return NULL;
     if (find_site(function_die, pc, 0, &site)) {
-        if (is_call_of(m, site))
+        if (is_call_of(m, site, caller))
             value = passed(caller->loaded->module, site, wanted);
         die_free(&site);
     }
@@ -295,7 +283,15 @@ static const struct dwarf_expression *passed_value(struct machine *m, struct fra
     return value;
 }
 
+/* One more caller for the location that is evaluated? */
+static bool may_ask(struct machine *m, struct frame **asker) {
+    *asker = m->frame->asker ? m->frame->asker : m->frame;
+    return m->nesting < ENTRY_DEPTH && (*asker)->asked++ < ENTRY_CALLERS &&
+           !may_tail_call_itself(m);
+}
+
 bool machine_entry_value(struct machine *m, const struct location_op *op) {
+    struct frame caller, *asker;
     struct cell cell = {0};
     const char *why = "";
     struct unit *unit = m->expression->unit;
@@ -303,13 +299,16 @@ bool machine_entry_value(struct machine *m, const struct location_op *op) {
     struct wanted wanted = {.in = op->inner};
     if (by_parameter)
         wanted.parameter.offset = unit->offset + op->a;
-    if ((!op->inner && !by_parameter) || m->nesting >= 4 || may_tail_call_itself(m))
+    if ((!op->inner && !by_parameter) || !may_ask(m, &asker))
         return machine_fail(m, unknown_entry);
-    if (!unwind_caller(m))
+    if (!unwind_caller(m, &caller))
         return false;
-    const struct dwarf_expression *value = passed_value(m, m->frame->caller, &wanted);
+    caller.asker = asker;
+    const struct dwarf_expression *value = passed_value(m, &caller, &wanted);
+    if (m->outcome == EVAL_AGAIN)
+        return false;
     enum outcome outcome =
-        value ? machine_value(value, m->frame->caller, &cell, &why, m->nesting + 1) : EVAL_FAILED;
+        value ? machine_value(value, &caller, &cell, &why, m->nesting + 1) : EVAL_FAILED;
     if (outcome == EVAL_AGAIN)
         return machine_again(m);
     if (outcome != EVAL_OK)

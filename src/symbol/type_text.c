@@ -92,10 +92,14 @@ static void print_before(const struct type *type, struct buffer *out, int depth)
     }
     switch (type->kind) {
     case TYPE_POINTER:
-        if (type->unit_go && type->name)
+        if (type->unit_go && type->name) {
             buffer_puts(out, type->name);
-        else
+        } else if (type->unit_go) { /* one that an expression has made */
+            buffer_putc(out, '*');
+            print_before(type->target, out, depth + 1);
+        } else {
             print_star(type, out, depth);
+        }
         break;
     case TYPE_REFERENCE:
     case TYPE_MEMBER_POINTER: print_star(type, out, depth); break;
@@ -256,17 +260,26 @@ struct search {
     const struct type *best;
 };
 
+typedef void spell_fn(const struct names *names, const struct name *name, struct buffer *out);
+
+/* Is `wanted` the name, or its end from a "::" on? */
+static bool is_called(const struct names *names, const struct name *name, spell_fn *spell,
+                      const char *wanted) {
+    struct buffer text = BUFFER_INIT(4096);
+    spell(names, name, &text);
+    size_t have = text.len, want = strlen(wanted);
+    const char *tail = have >= want && text.data ? text.data + have - want : NULL;
+    bool whole =
+        tail && !strcmp(tail, wanted) && (have == want || (have >= want + 2 && tail[-1] == ':'));
+    buffer_free(&text);
+    return whole;
+}
+
 static bool take_type(void *ctx, struct unit *unit, const struct names *names,
                       const struct name *name) {
     struct search *search = ctx;
-    struct buffer text = BUFFER_INIT(4096);
-    name_qualified(names, name, &text);
-    size_t have = text.len, want = strlen(search->name);
-    const char *tail = have >= want && text.data ? text.data + have - want : NULL;
-    bool whole = tail && !strcmp(tail, search->name) &&
-                 (have == want || (have >= want + 2 && tail[-1] == ':'));
-    buffer_free(&text);
-    if (!whole)
+    if (!is_called(names, name, name_qualified, search->name) &&
+        !is_called(names, name, name_visible, search->name))
         return true;
     const struct type *type = type_at(unit->module, name_place(unit, name));
     bool tagged = search->kind == type->kind ||
@@ -291,7 +304,8 @@ static const struct type *find_type(struct module *module, const char *name, str
                 {"enum ", TYPE_ENUM}};
     struct search search = {.name = name, .near = near};
     const struct type *base = base_type(name, module->elf);
-    if (base)
+    bool go = near && unit_is_go(near); /* its int is no int of C's */
+    if (base && !go)
         return base;
     for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
         if (!strncmp(name, tags[i].word, strlen(tags[i].word))) {
@@ -302,7 +316,7 @@ static const struct type *find_type(struct module *module, const char *name, str
         search.name++;
     const char *last = cxx_last_part(search.name);
     module_find(module, last, strcspn(last, "<"), NAME_TYPE, take_type, &search);
-    return search.best;
+    return search.best ? search.best : base;
 }
 
 const struct type *type_named(struct module *module, const char *name, struct unit *near) {

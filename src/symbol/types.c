@@ -2,10 +2,13 @@
 
 #include "base/text.h"
 #include "symbol/names.h"
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PLAIN_DEPTH 64
+#define DW_AT_GO_KIND 0x2900
+#define DW_AT_GO_DICT_INDEX 0x2906
 
 static const struct type unknown_type = {
     .kind = TYPE_UNKNOWN, .name = "<unknown type>", .complete = true, .shared = true};
@@ -74,6 +77,8 @@ static void read_base(struct die die, struct type *type) {
             type->kind = rows[i].kind;
             type->sign = rows[i].sign;
         }
+    type->quad = (type->kind == TYPE_FLOAT || type->kind == TYPE_COMPLEX) && type->size >= 16 &&
+                 die.dwarf->elf->machine != EM_X86_64 && die.dwarf->elf->machine != EM_386;
     if (type->kind == TYPE_POINTER)
         type->target = &basics[BASIC_VOID];
     /* wchar_t is an int with a name of its own. */
@@ -211,6 +216,7 @@ static const struct type *read_array(struct module *module, struct die die,
 
 static struct type *make(struct module *module, struct die die, unsigned tag) {
     struct unit *unit = unit_of(die);
+    uint64_t kind;
     struct type *type = ARENA_NEW(&module->arena, struct type);
     if (!type)
         return NULL;
@@ -219,6 +225,8 @@ static struct type *make(struct module *module, struct die die, unsigned tag) {
     type->kind = TYPE_UNKNOWN;
     type->place = die_place(die);
     type->unit_go = unit && unit_is_go(unit);
+    if (type->unit_go && die_unsigned(die, DW_AT_GO_KIND, &kind))
+        type->go_kind = (uint8_t)kind;
     type->rvalue = tag == DW_TAG_rvalue_reference_type;
     type->declaration = die_flag(die, DW_AT_declaration);
     type->prototyped = die_flag(die, DW_AT_prototyped);
@@ -253,6 +261,20 @@ const struct type *type_target(struct module *module, struct die die, int depth)
     const struct type *type = type_at_depth(module, die_place(target), depth + 1);
     die_free(&target);
     return type;
+}
+
+/* The compiler calls all pointers alike where only that counts: "go.shape.*uint8", in Go 1.18 and
+ * 1.19 with "_" and a number behind it. */
+static void read_alias(struct module *module, struct die die, struct type *type) {
+    static const char any[] = "go.shape.*uint8";
+    uint64_t index;
+    if (die_unsigned(die, DW_AT_GO_DICT_INDEX, &index) && index < UINT16_MAX)
+        type->dictionary = (uint16_t)(index + 1);
+    const char *rest = type->name && !strncmp(type->name, any, sizeof any - 1)
+                           ? type->name + sizeof any - 1
+                           : NULL;
+    if (rest && (!*rest || *rest == '_'))
+        type->target = type_pointer_to(module, &basics[BASIC_VOID]);
 }
 
 static void inherit_size(struct type *type) {
@@ -300,6 +322,8 @@ static const struct type *type_at_depth(struct module *module, struct die_place 
         die_free(&die);
         return array;
     }
+    if (tag == DW_TAG_typedef && type->unit_go)
+        read_alias(module, die, type);
     inherit_size(type);
     die_free(&die);
     return type;

@@ -62,7 +62,9 @@ struct type {
     bool rvalue;      /* TYPE_REFERENCE: && */
     bool declaration; /* its definition was not found */
     bool vector;      /* TYPE_ARRAY: a SIMD one */
+    bool quad;        /* a float of 16 bytes is IEEE's; else x87's */
     bool unit_go;     /* of a Go program */
+    uint8_t go_kind;  /* there: what it is to the runtime (internal/abi.Kind); 0: not said */
     bool flags;       /* TYPE_ENUM: values are flags */
     bool variadic;    /* TYPE_FUNCTION */
     bool prototyped;
@@ -79,6 +81,8 @@ struct type {
     struct member discriminant; /* says which; without a type: there is only one */
     struct enumerator *enumerators;
     size_t enumerator_count;
+    uint16_t dictionary; /* TYPE_TYPEDEF, of a generic function of Go's: 1 + the number of the word
+                            in its dictionary that says what the type is; `target` is a shape */
     struct die_place place;
     bool complete;
     bool shared; /* one of this library's own: of no module, never written to */

@@ -236,14 +236,23 @@ const uint8_t *dwarf_section(struct dwarf *dwarf, const char *name, size_t *size
     return bytes;
 }
 
-static bool ends_name(uint8_t byte) {
-    return byte == '\0' || byte == '<';
+/* Go writes what stands for type parameters into brackets, also in the middle: "p.(*T[int]).M". */
+static bool ends_name(uint8_t byte, bool go) {
+    return byte == '\0' || byte == '<' || (go && (byte == '[' || byte == ')' || byte == '.'));
 }
 
-static bool has_text(const uint8_t *bytes, size_t size, const char *name, size_t n) {
+static size_t up_to_brackets(const char *name, size_t n) {
+    const char *last = memrchr(name, '.', n);
+    size_t before = last ? (size_t)(last - name) : 0;
+    if (!memchr(name, '.', before))
+        return n;
+    return name[before - 1] == ')' ? before - 1 : before;
+}
+
+static bool has_text(const uint8_t *bytes, size_t size, const char *name, size_t n, bool go) {
     const uint8_t *end = bytes + size;
     for (const uint8_t *at = bytes; (at = memmem(at, (size_t)(end - at), name, n)); at++)
-        if (at + n < end && ends_name(at[n]))
+        if (at + n < end && ends_name(at[n], go))
             return true;
     return false;
 }
@@ -251,11 +260,11 @@ static bool has_text(const uint8_t *bytes, size_t size, const char *name, size_t
 #define STRINGS_MAX 16 /* places of one name in .debug_str; more: every unit may have it */
 
 static bool mentions_string(const uint8_t *info, size_t info_size, const uint8_t *strings,
-                            size_t size, const char *name, size_t n) {
+                            size_t size, const char *name, size_t n, bool go) {
     const uint8_t *end = strings + size;
     size_t found = 0;
     for (const uint8_t *at = strings; (at = memmem(at, (size_t)(end - at), name, n)); at++) {
-        if (at + n >= end || !ends_name(at[n]))
+        if (at + n >= end || !ends_name(at[n], go))
             continue;
         /* Strings may share their ends: "f" is also the end of "elf". */
         if (++found > STRINGS_MAX)
@@ -271,6 +280,8 @@ bool unit_may_name(struct unit *unit, const char *name, size_t n) {
     struct dwarf *dwarf = unit->dwarf;
     bool old_types = unit->types && unit->version < 5;
     size_t size, strings_size, index_size;
+    bool go = unit_is_go(unit);
+    n = go ? up_to_brackets(name, n) : n;
     if (dwarf->main || dwarf->alt ||
         dwarf->shares) /* indices and strings of other files: too many ways */
         return true;
@@ -281,14 +292,14 @@ bool unit_may_name(struct unit *unit, const char *name, size_t n) {
         return false;
     info += unit->offset;
     size = unit->end - unit->offset;
-    if (has_text(info, size, name, n))
+    if (has_text(info, size, name, n, go))
         return true;
     const uint8_t *strings = dwarf_section(dwarf, ".debug_str", &strings_size);
     if (!strings)
         return false;
     if (dwarf_section(dwarf, ".debug_str_offsets", &index_size))
-        return has_text(strings, strings_size, name, n);
-    return mentions_string(info, size, strings, strings_size, name, n);
+        return has_text(strings, strings_size, name, n, go);
+    return mentions_string(info, size, strings, strings_size, name, n, go);
 }
 
 /* ---- optimised? ---- */

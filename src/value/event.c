@@ -4,10 +4,9 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [EVENT_RUN] = "run",         [EVENT_ARMED] = "armed",   [EVENT_HIT] = "hit",
-    [EVENT_LOG] = "log",         [EVENT_SIGNAL] = "signal", [EVENT_EXIT] = "exit",
-    [EVENT_TRIP] = "trip",       [EVENT_ERROR] = "error",   [EVENT_AGGREGATE] = "aggregate",
-    [EVENT_VERDICT] = "verdict", [EVENT_END] = "end",
+    [EVENT_RUN] = "run",   [EVENT_ARMED] = "armed",   [EVENT_HIT] = "hit",
+    [EVENT_LOG] = "log",   [EVENT_SIGNAL] = "signal", [EVENT_EXIT] = "exit",
+    [EVENT_TRIP] = "trip", [EVENT_ERROR] = "error",   [EVENT_END] = "end",
 };
 _Static_assert(sizeof names / sizeof *names == EVENT_END + 1, "every type has a name");
 _Static_assert(sizeof(struct event) % _Alignof(struct value) == 0, "values follow the head");

@@ -13,8 +13,6 @@ enum event_type {
     EVENT_EXIT,
     EVENT_TRIP,
     EVENT_ERROR,
-    EVENT_AGGREGATE,
-    EVENT_VERDICT,
     EVENT_END,
 };
 
@@ -43,3 +41,6 @@ bool event_valid(const struct buffer *in);
 
 /* Appends the event's JSON, without a newline. */
 void event_json(const struct buffer *in, struct buffer *out);
+
+/* Appends the JSON Schema of what event_json() writes. */
+void event_schema(struct buffer *out);

@@ -33,13 +33,14 @@ static json_t *write_recipes(const struct job *job) {
 void job_write(const struct job *job, struct buffer *out) {
     const struct session_options *o = &job->options;
     json_t *root = json_pack(
-        "{s:s,s:o,s:o,s:o,s:i,s:b,s:b,s:b,s:b,s:i,s:i,s:s*,s:s*,s:s*,s:s*,s:s*}", "run", job->run,
-        "recipes", write_recipes(job), "params", write_settings(&job->params), "targets",
+        "{s:s,s:o,s:o,s:o,s:i,s:b,s:b,s:b,s:b,s:b,s:b,s:i,s:i,s:s*,s:s*,s:s*,s:s*,s:s*}", "run",
+        job->run, "recipes", write_recipes(job), "params", write_settings(&job->params), "targets",
         write_targets(job), "mode", (int)o->mode, "resume", (int)o->resume, "end_kills_target",
         (int)o->end_kills_target, "insecure", (int)o->insecure, "kill_launched",
-        (int)o->kill_launched, "connect_ms", (int)o->connect_ms, "timeout_ms", (int)o->timeout_ms,
-        "relay", job->relay, "output", job->output, "list_what", job->list_what, "list_pattern",
-        job->list_pattern, "binary", job->binary);
+        (int)o->kill_launched, "follow", (int)o->follow, "require_hits", (int)job->require_hits,
+        "connect_ms", (int)o->connect_ms, "timeout_ms", (int)o->timeout_ms, "relay", job->relay,
+        "output", job->output, "list_what", job->list_what, "list_pattern", job->list_pattern,
+        "binary", job->binary);
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
     if (text)
         buffer_puts(out, text);
@@ -114,12 +115,14 @@ bool job_read(const char *text, size_t len, struct job *job) {
     read_settings(json_object_get(root, "params"), &job->params);
     bool ok = root && job->run && read_targets(json_object_get(root, "targets"), job) &&
               read_recipes(json_object_get(root, "recipes"), job);
+    job->require_hits = flag(root, "require_hits");
     job->options = (struct session_options){
         .mode = (enum session_mode)json_integer_value(json_object_get(root, "mode")),
         .resume = flag(root, "resume"),
         .end_kills_target = flag(root, "end_kills_target"),
         .insecure = flag(root, "insecure"),
         .kill_launched = flag(root, "kill_launched"),
+        .follow = flag(root, "follow"),
         .connect_ms = (unsigned)json_integer_value(json_object_get(root, "connect_ms")),
         .timeout_ms = (unsigned)json_integer_value(json_object_get(root, "timeout_ms")),
         .relay = job->relay,

@@ -11,7 +11,8 @@ struct job {
     struct target *targets;
     size_t target_count, target_cap;
     struct session_options options; /* its strings are the job's */
-    char *binary;                   /* of targets that name none; or NULL */
+    bool require_hits;
+    char *binary; /* of targets that name none; or NULL */
     char *relay, *output, *list_what, *list_pattern;
 };
 

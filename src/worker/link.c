@@ -24,7 +24,8 @@ struct link {
     uv_loop_t *loop;
     char *worker;
     struct job job;
-    struct reach *reaches; /* one a target */
+    struct reach *reaches;   /* one a target of the job, and of those that were followed */
+    size_t reach_cap, named; /* how many targets were named: the first ones */
     uv_process_t process;
     uv_pipe_t to, from;
     struct buffer received, event;
@@ -149,7 +150,7 @@ static void on_dead(struct link *link) {
     deliver(link);
 }
 
-static void on_repaired(struct link *link, int code) {
+static void on_repair_over(struct link *link, int code) {
     link->code = ERROR_RUN;
     if (code) {
         error_free(link->death);
@@ -171,7 +172,7 @@ static void on_handle_closed(uv_handle_t *handle) {
     else if (!link->said_over)
         on_dead(link);
     else if (link->repairing)
-        on_repaired(link, link->code);
+        on_repair_over(link, link->code);
     else
         deliver(link);
 }
@@ -215,9 +216,37 @@ static struct reach *find_reach(struct link *link, const char *name, size_t n) {
     return NULL;
 }
 
+/* A process that a target has forked. NULL: no memory; it will not be repaired. */
+static struct reach *add_reach(struct link *link, const char *name, size_t n) {
+    size_t count = link->job.target_count;
+    struct reach *reach = ARRAY_ADD(link->reaches, count, link->reach_cap);
+    struct target *target =
+        reach ? ARRAY_ADD(link->job.targets, link->job.target_count, link->job.target_cap) : NULL;
+    if (!target)
+        return NULL;
+    *target = (struct target){.name = strndup(name, n), .uri = strdup("")};
+    *reach = (struct reach){.memory = -1};
+    if (target->name && target->uri)
+        return reach;
+    target_clear(target);
+    link->job.target_count--;
+    return NULL;
+}
+
+static void drop_reach(struct link *link, struct reach *reach) {
+    struct target *target = &link->job.targets[reach - link->reaches];
+    size_t last = --link->job.target_count;
+    target_clear(target);
+    free_reach(reach);
+    *target = link->job.targets[last];
+    *reach = link->reaches[last];
+}
+
 static void on_reachable(struct link *link, const char *text, size_t n) {
     const char *space = memchr(text, ' ', n);
     struct reach *reach = space ? find_reach(link, text, (size_t)(space - text)) : NULL;
+    if (!reach && space)
+        reach = add_reach(link, text, (size_t)(space - text));
     if (!reach)
         return;
     free(reach->uri);
@@ -226,9 +255,16 @@ static void on_reachable(struct link *link, const char *text, size_t n) {
         reach->memory = note_open(reach->uri, &reach->pid);
 }
 
+static void on_repaired(struct link *link, const char *name, size_t n) {
+    struct reach *reach = find_reach(link, name, n);
+    if (reach && reach - link->reaches >= (ptrdiff_t)link->named && !link->repairing)
+        drop_reach(link, reach);
+    else if (reach)
+        reach->repaired = true;
+}
+
 static void on_frame(struct link *link, enum frame_type type, const char *payload, size_t len) {
     char text[16] = "";
-    struct reach *reach;
     switch (type) {
     case FRAME_EVENT: /* copied: its values want to be aligned */
         buffer_clear(&link->event);
@@ -237,11 +273,7 @@ static void on_frame(struct link *link, enum frame_type type, const char *payloa
             link->events.event(link->owner, &link->event);
         break;
     case FRAME_REACHABLE: on_reachable(link, payload, len); break;
-    case FRAME_REPAIRED:
-        reach = find_reach(link, payload, len);
-        if (reach)
-            reach->repaired = true;
-        break;
+    case FRAME_REPAIRED: on_repaired(link, payload, len); break;
     case FRAME_OVER:
         memcpy(text, payload, len < sizeof text - 1 ? len : sizeof text - 1);
         link->code = atoi(text);
@@ -344,10 +376,13 @@ static struct error *spawn(struct link *link) {
 struct error *link_start(uv_loop_t *loop, const char *worker, struct job *job,
                          const struct link_events *events, void *owner, struct link **out) {
     struct link *link = calloc(1, sizeof *link);
-    if (!link || !(link->reaches = calloc(job->target_count + 1, sizeof *link->reaches))) {
+    size_t named = job->target_count;
+    if (!link || !(link->reaches = calloc(named + 1, sizeof *link->reaches))) {
         free(link);
         return error_no_memory();
     }
+    link->named = named;
+    link->reach_cap = named + 1;
     link->events = *events;
     link->owner = owner;
     link->loop = loop;

@@ -1,8 +1,8 @@
 /* The process that survives us: everything from the plan to the event. It lives in a session of its
  * own; when its stdin ends, because main is done or dead, it disarms, resumes, detaches and ends.
  */
-#include "worker/frame.h"
-#include "worker/job.h"
+#include "worker/worker.h"
+
 #include "worker/relay.h"
 
 #include "backend/ptrace/note.h"
@@ -21,36 +21,17 @@
 #define GATHER_MAX (64u << 10) /* bytes */
 #define STALL_MS 5000          /* at the end, how long to wait for main to take the last events */
 
-struct worker {
-    uv_loop_t loop;
-    uv_pipe_t in, out;
-    uv_timer_t duration, stall, gather;
-    uv_signal_t terminate;
-    struct buffer received, frame;
-    struct job job;
-    struct recipe **recipes; /* one a target; those with the same parameters are the same */
-    struct session **sessions;
-    size_t session_count, over_count, failed_count;
-    uint64_t run_hits, started_ns;
-    bool congested, main_gone, finished, ending;
-    enum session_outcome worst;
-    bool limit_tripped;
-    char reason[64];
-};
-
 struct queued {
     uv_write_t request;
     struct worker *worker;
     char *bytes;
 };
 
-static void all_end(struct worker *w, const char *reason) {
+void worker_end(struct worker *w, const char *reason) {
     if (!w->ending)
         snprintf(w->reason, sizeof w->reason, "%s", reason);
     w->ending = true;
-    for (size_t i = 0; i < w->session_count; i++)
-        if (w->sessions[i])
-            session_end(w->sessions[i], reason);
+    members_end(w, reason);
 }
 
 static void set_congested(struct worker *w, bool congested) {
@@ -58,9 +39,7 @@ static void set_congested(struct worker *w, bool congested) {
         return;
     w->congested = congested;
     LOG(LOG_WORKER, 1, "sinks %s", congested ? "do not follow" : "follow again");
-    for (size_t i = 0; i < w->session_count; i++)
-        if (w->sessions[i])
-            session_congest(w->sessions[i], congested);
+    members_congest(w, congested);
 }
 
 static void on_sent(uv_write_t *request, int code) {
@@ -70,7 +49,7 @@ static void on_sent(uv_write_t *request, int code) {
     free(queued);
     if (code < 0 && !w->main_gone) {
         w->main_gone = true;
-        all_end(w, "main is gone");
+        worker_end(w, "main is gone");
     }
     if (w->congested && uv_stream_get_write_queue_size((uv_stream_t *)&w->out) < QUEUE_LOW)
         set_congested(w, false);
@@ -107,7 +86,7 @@ static void on_gathered(uv_timer_t *timer) {
     flush_frames(timer->data);
 }
 
-static void tell(struct worker *w, enum frame_type type, const void *bytes, size_t n) {
+void worker_tell(struct worker *w, enum frame_type type, const void *bytes, size_t n) {
     frame_add(&w->frame, type, bytes, n);
     if (type != FRAME_EVENT || w->frame.failed || w->frame.len > GATHER_MAX)
         flush_frames(w);
@@ -115,77 +94,46 @@ static void tell(struct worker *w, enum frame_type type, const void *bytes, size
         uv_timer_start(&w->gather, on_gathered, GATHER_MS, 0);
 }
 
-static void send_event(void *ctx, const struct buffer *event) {
-    tell(ctx, FRAME_EVENT, event->data, event->len);
-}
-
-static bool count_hit(void *ctx) {
-    struct worker *w = ctx;
-    const struct limit *limit = &w->recipes[0]->limits.run_hits;
-    w->run_hits++;
-    if (!limit->is || (double)w->run_hits < limit->is)
-        return true;
-    if (limit->action == DO_FAIL)
-        w->limit_tripped = true;
-    return false;
-}
-
-static void end_run(void *ctx, const char *reason) {
-    all_end(ctx, reason);
-}
-
-static const struct target *target_of(const struct worker *w, const struct session *session) {
-    for (size_t i = 0; i < w->session_count; i++)
-        if (w->sessions[i] == session)
-            return &w->job.targets[i];
-    return NULL;
-}
-
-static void tell_reachable(struct worker *w, const struct target *target, const char *uri) {
-    struct buffer text = BUFFER_INIT(64 << 10);
-    buffer_printf(&text, "%s %s", target->name, uri);
-    tell(w, FRAME_REACHABLE, text.data, text.len);
-    buffer_free(&text);
-}
-
-static void reachable(void *ctx, struct session *session, const char *uri) {
-    const struct target *target = target_of(ctx, session);
-    if (target)
-        tell_reachable(ctx, target, uri);
+static void send_event(struct worker *w, const struct buffer *event) {
+    worker_tell(w, FRAME_EVENT, event->data, event->len);
 }
 
 /* ---- the end of the run ---- */
 
-static int64_t wall_ns(void) {
+int64_t worker_wall_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void send_end(struct worker *w, int code) {
+static void send_end(struct worker *w, size_t failed, int code) {
     struct buffer event = BUFFER_INIT(1 << 20);
-    event_begin(&event, EVENT_END, w->job.run, NULL, NULL, wall_ns());
+    event_begin(&event, EVENT_END, w->job.run, NULL, NULL, worker_wall_ns());
     value_ref body = event_head(&event)->body;
     value_set_text(&event, body, "reason", *w->reason ? w->reason : "every target is done");
     value_set(&event, body, "exit", value_int(&event, code));
     value_set(&event, body, "duration_ns", value_uint(&event, uv_hrtime() - w->started_ns));
-    value_set(&event, body, "targets", value_uint(&event, w->session_count));
-    value_set(&event, body, "failed", value_uint(&event, w->failed_count));
+    value_set(&event, body, "targets", value_uint(&event, w->job.target_count));
+    if (w->followed_total)
+        value_set(&event, body, "followed", value_uint(&event, w->followed_total));
+    value_set(&event, body, "failed", value_uint(&event, failed));
     value_set(&event, body, "hits", value_uint(&event, w->run_hits));
     send_event(w, &event);
     buffer_free(&event);
 }
 
 /* Enough of the targets reached is enough; the recipe that fits none is the recipe's fault. */
-static int exit_code(const struct worker *w) {
-    double reached = 1 - (double)w->failed_count / (double)w->session_count;
-    double required = w->recipes[0] ? w->recipes[0]->require : 1;
+static int exit_code(const struct worker *w, size_t failed, enum session_outcome worst) {
+    double reached = 1 - (double)failed / (double)w->job.target_count;
+    double required = w->recipe ? w->recipe->require : 1;
     static const int codes[] = {[OUTCOME_FAILED] = ERROR_RUN,
                                 [OUTCOME_USAGE] = ERROR_USAGE,
                                 [OUTCOME_RECIPE] = ERROR_RECIPE};
-    if (w->failed_count && reached < required)
-        return codes[w->worst];
-    return w->limit_tripped ? ERROR_LIMIT : 0;
+    if (failed && reached < required)
+        return codes[worst];
+    if (w->limit_tripped)
+        return ERROR_LIMIT;
+    return w->job.require_hits && !w->told_hits ? ERROR_NO_HITS : 0;
 }
 
 static void close_handle(uv_handle_t *handle, void *ctx) {
@@ -205,51 +153,35 @@ static void on_stall(uv_timer_t *timer) {
     uv_walk(timer->loop, close_handle, NULL);
 }
 
-static void finish(struct worker *w) {
+void worker_finish(struct worker *w) {
     char text[16];
     static uv_shutdown_t request;
-    int code = exit_code(w);
+    enum session_outcome worst;
+    size_t failed = members_failed(w, &worst);
+    int code = exit_code(w, failed, worst);
     w->finished = true;
     uv_timer_stop(&w->duration);
     if (w->job.options.mode != SESSION_REPAIR)
-        send_end(w, code);
+        send_end(w, failed, code);
     snprintf(text, sizeof text, "%d", code);
-    tell(w, FRAME_OVER, text, strlen(text));
+    worker_tell(w, FRAME_OVER, text, strlen(text));
     uv_read_stop((uv_stream_t *)&w->in);
     uv_timer_start(&w->stall, on_stall, w->main_gone ? 0 : STALL_MS, 0);
     if (uv_shutdown(&request, (uv_stream_t *)&w->out, on_all_sent))
         uv_walk(&w->loop, close_handle, NULL);
 }
 
-static void over(void *ctx, struct session *session, enum session_outcome outcome) {
-    struct worker *w = ctx;
-    const struct target *target = target_of(w, session);
-    bool failed = outcome >= OUTCOME_FAILED;
-    tell(w, FRAME_REPAIRED, target->name, strlen(target->name));
-    w->failed_count += failed;
-    w->limit_tripped |= outcome == OUTCOME_LIMIT;
-    w->worst = outcome > w->worst ? outcome : w->worst;
-    for (size_t i = 0; i < w->session_count; i++)
-        if (w->sessions[i] == session)
-            w->sessions[i] = NULL;
-    session_free(session);
-    if (++w->over_count == w->session_count)
-        finish(w);
-}
-
-static const struct session_hooks hooks = {send_event, count_hit, end_run, reachable, over};
-
 /* ---- the beginning ---- */
 
 static void on_duration(uv_timer_t *timer) {
-    all_end(timer->data, "duration");
+    worker_end(timer->data, "duration");
 }
 
 static void send_run(struct worker *w) {
     struct buffer event = BUFFER_INIT(4 << 20);
-    event_begin(&event, EVENT_RUN, w->job.run, NULL, NULL, wall_ns());
+    event_begin(&event, EVENT_RUN, w->job.run, NULL, NULL, worker_wall_ns());
     value_ref body = event_head(&event)->body, list = value_new(&event, VALUE_LIST);
-    const struct recipe *recipe = w->recipes[0];
+    const struct recipe *recipe = w->recipe;
     value_set_text(&event, body, "pickglass", PICKGLASS_VERSION);
     if (recipe)
         value_set_text(&event, body, "recipe", recipe->name ? recipe->name : recipe->source);
@@ -274,90 +206,38 @@ static void send_run(struct worker *w) {
 static void refuse_job(struct worker *w, struct error *error) {
     struct buffer event = BUFFER_INIT(4 << 20);
     char text[16];
-    event_begin(&event, EVENT_ERROR, w->job.run ? w->job.run : "", NULL, NULL, wall_ns());
+    event_begin(&event, EVENT_ERROR, w->job.run ? w->job.run : "", NULL, NULL, worker_wall_ns());
     value_set_text(&event, event_head(&event)->body, "severity", "error");
     value_set_text(&event, event_head(&event)->body, "message", error->message);
     send_event(w, &event);
     snprintf(text, sizeof text, "%d", (int)error->class);
-    tell(w, FRAME_OVER, text, strlen(text));
+    worker_tell(w, FRAME_OVER, text, strlen(text));
     buffer_free(&event);
     error_free(error);
     uv_walk(&w->loop, close_handle, NULL);
 }
 
-/* Targets with the same parameters share one recipe. */
-static struct error *read_recipe(struct worker *w, size_t i) {
-    struct target *target = &w->job.targets[i];
-    const char *why;
-    const struct backend_ops *ops = backend_find(target->uri, &why);
-    if (!ops)
-        return error_new(ERROR_USAGE, "target %s: %s: %s", target->name, target->uri, why);
-    if (!w->job.recipe_count)
-        return NULL;
-    bool shared = i && !target->params.count && !w->job.targets[0].params.count;
-    if (shared) {
-        w->recipes[i] = w->recipes[0];
-        return NULL;
-    }
-    struct error *error = recipe_parse_all(w->job.recipes, w->job.recipe_count, &w->job.params,
-                                           target, &w->recipes[i]);
-    return error ? error : session_fits(w->recipes[i], ops->caps);
-}
-
-static struct error *make_sessions(struct worker *w) {
-    size_t n = w->job.target_count;
-    w->recipes = calloc(n, sizeof *w->recipes);
-    w->sessions = calloc(n, sizeof *w->sessions);
-    if (!w->recipes || !w->sessions)
-        return error_no_memory();
-    struct error *error = NULL;
-    for (size_t i = 0; i < n && !error; i++)
-        error = read_recipe(w, i);
-    for (; w->session_count < n && !error; w->session_count++) {
-        struct target *target = &w->job.targets[w->session_count];
-        error = session_new(&w->loop, w->job.run, target->name, target->uri,
-                            target->binary ? target->binary : w->job.binary,
-                            w->recipes[w->session_count], &w->job.options, &hooks, w,
-                            &w->sessions[w->session_count]);
-    }
-    return error;
-}
-
-/* Connecting there once more would start something else; what was started says by itself where it
- * can be reached. */
-static bool can_be_reached_again(const char *uri) {
-    static const char *const starters[] = {"dlv+exec:", "gdb", "native"};
-    for (size_t i = 0; i < sizeof starters / sizeof *starters; i++)
-        if (!strncmp(uri, starters[i], strlen(starters[i])))
-            return false;
-    return true;
-}
-
 static void start_job(struct worker *w, const char *payload, size_t len) {
-    if (w->sessions || !job_read(payload, len, &w->job)) {
+    if (w->members || !job_read(payload, len, &w->job)) {
         refuse_job(w, error_new(ERROR_RUN, "the worker got a job that it cannot read"));
         return;
     }
     w->job.options.note = note_map(NOTE_FD);
     if (w->job.options.note) /* else the number is another file's */
         close(NOTE_FD);
-    struct error *error = make_sessions(w);
+    struct error *error = members_make(w);
     if (error) {
         refuse_job(w, error);
         return;
     }
     w->started_ns = uv_hrtime();
-    const struct recipe *recipe = w->recipes[0];
+    const struct recipe *recipe = w->recipe;
     if (recipe && w->job.options.mode == SESSION_RUN) {
         send_run(w);
         if (recipe->limits.duration_ns)
             uv_timer_start(&w->duration, on_duration, recipe->limits.duration_ns / 1000000, 0);
     }
-    for (size_t i = 0; i < w->session_count; i++) {
-        if (can_be_reached_again(w->job.targets[i].uri))
-            tell_reachable(w, &w->job.targets[i], w->job.targets[i].uri);
-        session_start(w->sessions[i]);
-    }
+    members_start(w);
 }
 
 static void on_frame(struct worker *w, enum frame_type type, const char *payload, size_t len) {
@@ -366,17 +246,17 @@ static void on_frame(struct worker *w, enum frame_type type, const char *payload
         start_job(w, payload, len);
     else if (type == FRAME_STOP) {
         snprintf(reason, sizeof reason, "%.*s", (int)len, payload);
-        all_end(w, reason);
+        worker_end(w, reason);
     }
 }
 
 static void on_main_gone(struct worker *w) {
     uv_read_stop((uv_stream_t *)&w->in);
     w->main_gone = true;
-    if (!w->session_count)
+    if (!w->members)
         uv_walk(&w->loop, close_handle, NULL);
     else
-        all_end(w, "main is gone");
+        worker_end(w, "main is gone");
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
@@ -407,15 +287,11 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
 
 static void on_terminate(uv_signal_t *handle, int signal) {
     (void)signal;
-    all_end(handle->data, "the worker got SIGTERM");
+    worker_end(handle->data, "the worker got SIGTERM");
 }
 
 static void free_worker(struct worker *w) {
-    for (size_t i = 0; w->recipes && i < w->job.target_count; i++)
-        if (!i || w->recipes[i] != w->recipes[0])
-            recipe_free(w->recipes[i]);
-    free(w->recipes);
-    free(w->sessions);
+    members_free(w);
     job_clear(&w->job);
     buffer_free(&w->received);
     buffer_free(&w->frame);

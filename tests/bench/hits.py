@@ -139,6 +139,15 @@ WAYS = {"floor: bare ptrace": (floor, 30000), "pickglass, native": (native, 3000
         "pickglass over gdbserver": (over_gdbserver, 5000), "gdb dprintf over gdbserver": (gdb_over_gdbserver, 1500),
         "pickglass, native, false 999 of 1000": (native_false, 30000), "gdb, native, always false": (gdb_false, 3000)}
 
+FLOOR = "floor: bare ptrace"
+RATIOS = [  # (what, of what, to what, what was aimed at)
+    ("native, against the floor", "pickglass, native", FLOOR, "at most 1.5"),
+    ("native, gdb against us", "gdb dprintf, native", "pickglass, native", "at least 12"),
+    ("native, false, gdb against us", "gdb, native, always false", "pickglass, native, false 999 of 1000", "at least 15"),
+    ("native, against bpftrace", "pickglass, native", "bpftrace printf", "at most 1.3"),
+    ("the floor, against bpftrace", FLOOR, "bpftrace printf", "none"),
+    ("gdbserver, gdb against us", "gdb dprintf over gdbserver", "pickglass over gdbserver", "at least 4")]
+
 
 def main():
     build()
@@ -151,14 +160,10 @@ def main():
     cost = {name: statistics.median(values) for name, values in found.items()}
     for name, value in cost.items():
         print(f"{name:40} {value:9.1f} us/hit   ({min(found[name]):.1f} to {max(found[name]):.1f})")
-    print(f"native, against the floor:       {cost['pickglass, native'] / cost['floor: bare ptrace']:.2f} (target 1.5)")
-    print(f"native, gdb against us:          {cost['gdb dprintf, native'] / cost['pickglass, native']:.1f} (target 12)")
-    print(f"native, false, gdb against us:   "
-          f"{cost['gdb, native, always false'] / cost['pickglass, native, false 999 of 1000']:.1f} (target 15)")
-    if "bpftrace printf" in cost:
-        print(f"native, against bpftrace:        {cost['pickglass, native'] / cost['bpftrace printf']:.2f} (target 1.3)")
-    print(f"gdbserver, gdb against us:       "
-          f"{cost['gdb dprintf over gdbserver'] / cost['pickglass over gdbserver']:.1f} (target 4)")
+    for name, dearer, cheaper, target in RATIOS:
+        if dearer in cost and cheaper in cost:
+            floor_gives = f"; the bare floor: {cost[dearer] / cost[FLOOR]:.1f}" if cheaper.startswith("pickglass, native") else ""
+            print(f"{name:40} {cost[dearer] / cost[cheaper]:9.2f}   (target {target}{floor_gives})")
     shutil.rmtree(WORK, ignore_errors=True)
 
 

@@ -59,7 +59,7 @@ static void stop(const char *text, size_t n) {
     struct gdb_thread back;
     if (!gdb_stop_parse(text, n, &stop))
         return;
-    must(stop.kind <= GDB_NONE_RESUMED && stop.reason <= REASON_OTHER);
+    must(stop.kind <= GDB_NONE_RESUMED && stop.reason <= REASON_CREATE);
     must(stop.register_count <= GDB_EXPEDITED);
     for (size_t i = 0; i < stop.register_count; i++) {
         uint8_t bytes[64];

@@ -151,6 +151,19 @@ def test_a_pattern_and_files():
     check(any(name.endswith("frames.c") for name in files), files)
 
 
+def test_a_name_with_a_version():
+    """In .symtab the linker writes it behind the name."""
+    source, script, library = (os.path.join(WORK, name) for name in ("versioned.c", "versioned.map", "versioned.so"))
+    for path, text in ((source, 'int now(void) { return 1; }\nint before(void) { return 2; }\n'
+                        '__asm__(".symver now, chosen@@V2\\n.symver before, chosen@V1");\n'), (script, "V1 {};\nV2 {};\n")):
+        with open(path, "w") as out:
+            out.write(text)
+    done = subprocess.run(["gcc", "-shared", "-fPIC", f"-Wl,--version-script={script}", "-o", library, source], capture_output=True, text=True)
+    check(done.returncode == 0, done.stderr)
+    found = pickglass("list", library, "functions", "chosen").stdout.split()
+    check("chosen" in found, found)
+
+
 def test_bad_files():
     text = os.path.join(WORK, "text")
     with open(text, "w") as out:
@@ -164,7 +177,28 @@ def test_bad_files():
     check(run.returncode in (0, 3), f"a cut file: exit {run.returncode}")
     stripped = build("stripped", "gcc", "-O0", "-s", os.path.join(C, "frames.c"), os.path.join(C, "stop.c"))
     check("no debug info" in pickglass("list", stripped, "types", code=3).stderr, "stripped")
-    check("running target" in pickglass("list", program(), "threads", code=3).stderr, "threads")
+    check("is stripped" in pickglass("list", stripped, "functions", code=3).stderr, "stripped")
+    core = os.path.join(WORK, "core")
+    with open(program(), "rb") as source, open(core, "wb") as out:
+        image = bytearray(source.read())
+        image[16] = 4  # e_type: ET_CORE
+        out.write(image)
+    check("is a core" in pickglass("list", core, "functions", code=3).stderr, "a core")
+    check("threads can be listed of a Delve" in pickglass("list", program(), "threads", code=3).stderr, "threads")
+
+
+def test_methods_without_debug_info():
+    """By what people call them: the linker writes `const`, destructors and operators in ways of its own."""
+    source = os.path.join(WORK, "methods.cpp")
+    with open(source, "w") as out:
+        out.write("struct V { int n; ~V(); V operator+(int k) const; int get() const; };\nV::~V() { n = 0; }\n"
+                  "V V::operator+(int k) const { return V{n + k}; }\nint V::get() const { return n; }\n"
+                  "int main() { V v{1}; return (v + 1).get(); }\n")
+    plain = build("methods", "g++", "-O0", source)
+    for name in "V::get", "V::get()", "V::~V", "V::operator+", "V::operator+(int)":
+        pickglass("check", recipe(f"  a: {{at: {{function: '{name}'}}}}\n"), "--binary", plain)
+    for name in "V::operator-", "V::get(int)", "W::get":
+        pickglass("check", recipe(f"  a: {{at: {{function: '{name}'}}}}\n"), "--binary", plain, code=2)
 
 
 def test_every_mistake_at_its_line():
@@ -185,6 +219,18 @@ def test_every_mistake_at_its_line():
     for line, part in ((5, "bogus"), (7, "cannot join"), (8, "has no members"), (9, "no type")):
         check(re.search(rf"recipe\.yaml:{line}:\d+: .*{part}", told), f"line {line}, {part}: {told}")
     check("\n          ^" in told or "^" in told, "no caret")
+
+
+def test_a_mistake_at_one_of_several_places():
+    source = os.path.join(WORK, "several.cpp")
+    with open(source, "w") as out:
+        out.write("struct A { int lookup(int key) { return key; } };\nnamespace other { int lookup(const char *text) { return *text; } }\n"
+                  "int main(int n, char **) { return A().lookup(n) + other::lookup(\"x\"); }\n")
+    binary = build("several", "g++", "-g", "-O0", source)
+    told = pickglass("check", recipe("  a: {at: lookup, capture: [key]}\n"), "--binary", binary, code=2).stderr
+    check(re.search(r'there is no "key" here \(at other::lookup, \S*several.cpp:2, one of the location\'s 2 places\)', told), told)
+    told = pickglass("check", recipe("  a: {at: 'other::lookup', capture: [key]}\n"), "--binary", binary, code=2).stderr
+    check('there is no "key" here' in told and "(at" not in told, told)
 
 
 def test_types_are_shown():
@@ -212,6 +258,16 @@ def test_lines_without_code():
     check('no source file "no-such-file.c"' in pickglass("check", path, "--binary", program(), code=2).stderr, "file")
 
 
+def test_functions_of_which_nothing_is_left():
+    source = os.path.join(WORK, "gone.c")
+    with open(source, "w") as out:
+        out.write("static inline __attribute__((always_inline)) int deep(int n) { return n + 1; }\n"
+                  "int main(int argc, char **argv) { return argv != 0 && deep(argc) + deep(argc); }\n")
+    path = recipe("  a: {at: deep}\n")
+    told = pickglass("check", path, "--binary", build("gone", "gcc", "-g", "-O2", source), code=2).stderr
+    check('"deep" has no code: it was inlined wherever it is called' in told and "did you mean" not in told, told)
+
+
 def test_a_debug_file_of_another_build_is_refused():
     if not shutil.which("objcopy"):
         raise Skipped("no objcopy")
@@ -221,8 +277,20 @@ def test_a_debug_file_of_another_build_is_refused():
     debug = os.path.join(WORK, "one.debug")
     subprocess.run(["objcopy", "--only-keep-debug", two, debug], check=True)
     subprocess.run(["objcopy", "--strip-all", f"--add-gnu-debuglink={debug}", one], check=True)
-    told = pickglass("list", one, "functions")
+    told = pickglass("list", one, "functions", code=3)  # stripped, then
     check("another build" in told.stderr and len(re.findall(r"[0-9a-f]{40}", told.stderr)) == 2, told.stderr)
+
+
+def test_what_a_file_does_not_have_is_why():
+    files = [os.path.join(C, "frames.c"), os.path.join(C, "stop.c")]
+    stripped, bare = build("stripped", "gcc", "-O0", "-s", *files), build("bare", "gcc", "-O0", *files)
+    cases = ((stripped, "main", "is stripped"), (stripped, "frames.c:9", "no debug info"), (bare, "frames.c:9", "no debug info"),
+             (bare, "main, capture: [argc]", "no debug info"), (bare, "mian", None), (program(), "mian", None), (program(), "frames.c:1", None),
+             (program(), "main, capture: [zoo]", None))
+    for binary, at, why in cases:
+        told = pickglass("check", recipe(f"  a: {{at: {at}}}\n"), "--binary", binary, code=2).stderr
+        check("recipe.yaml:3:" in told and (why in told if why else "debug info (" not in told and "stripped" not in told), f"{at}: {told}")
+    pickglass("check", recipe("  a: {at: main, capture: [arg0]}\n"), "--binary", bare)
 
 
 def test_a_run_on_a_file_is_refused():

@@ -500,6 +500,39 @@ def test_watch_from_a_hit():
           f"{got.values('w', 'old', 'new')} {got.brief()}")
 
 
+BOXES = """#include <unistd.h>
+struct box { int step; long sum; char *label; };
+__attribute__((noinline)) void put(struct box *box) { box->sum += box->step; box->label++; }
+static struct box boxes[3] = {{1, 0, "abcdefghijkl"}, {2, 0, "ABCDEFGHIJKL"}, {3, 0, "0123456789.,"}};
+int main(void) { for (int i = 0; i < 30; i++) { put(&boxes[i % 3]); usleep(5000); } }
+"""
+
+
+def boxes():
+    """Calls put(&boxes[i % 3]), which adds 1, 2 or 3 to what is in the box."""
+    source = write(BOXES, "boxes.c")
+    subprocess.run(["gcc", "-g", "-O0", "-o", source[:-2], source], check=True, timeout=60)
+    return gdbserver(source[:-2])
+
+
+def test_watch_from_a_hit_knows_what_was():
+    got = run("  f: {at: put, max_hits: 1}\n  w: {watch: {expr: box->sum, from: f}}\n", boxes())
+    check(got.values("w", "old", "new") == [(n, n + 1) for n in range(10)], f"{got.values('w', 'old', 'new')} {got.brief()}")
+    got = run("  f: {at: put, max_hits: 1}\n  w: {watch: {expr: box->label, from: f}}\n", boxes())
+    labels = got.values("w", "old", "new")
+    check(labels[:2] == [("abcdefghijkl", "bcdefghijkl"), ("bcdefghijkl", "cdefghijkl")], labels)
+
+
+def test_watch_from_a_hit_holds_it_as_any_hit():
+    """A name that is known at the hit alone is not looked for anywhere else."""
+    for again in "", ", every: 1ms":
+        got = run(f"  f: {{at: put}}\n  w: {{watch: {{expr: box->sum, from: f}}{again}}}\n", boxes())
+        check(len(got.hits("w")) > 6 and not got.of("error"), got.brief())
+        check(got.of("hit")[0]["pause_ns"] < 100e6, [hit["pause_ns"] for hit in got.of("hit")[:4]])
+        steps = {new - old for old, new in got.values("w", "old", "new")}
+        check(steps == ({1, 2, 3} if again else {1}), got.values("w", "old", "new"))
+
+
 def test_watch_read():
     stub = gdbserver(build("counts"), "10")
     got = run("  w: {watch: {expr: g_pair.left, access: rw}}\n", stub)
@@ -645,6 +678,15 @@ def test_a_library_that_never_comes():
     got = run("  m: {at: {function: inflate, module: libz.so.1}}\n  w: {at: work, capture: [n]}\n", stub, code=None)
     check(got.values("w", "n") == list(range(5)) or got.code == 2, got.brief())
     check(got.seconds < 10, "bounded")
+
+
+def test_a_library_that_never_comes_attached():
+    """Where the dynamic loader would say so, nothing stays behind."""
+    busy = Busy(patient=True)
+    got = run("  m: {at: {function: inflate, module: libz.so.1}}\n  o: {at: tick, max_hits: 3}\n", gdbserver(attach=busy.pid),
+              limits="limits: {duration: 1s, pause_budget: 50%}\n", code=None)
+    check(len(got.hits("o")) == 3, got.brief())
+    busy.untouched()
 
 
 def test_a_limit_of_pauses():
@@ -1332,6 +1374,39 @@ def test_another_processor():
         stub = starter(build("counts"))
         stub.binary = ("--binary", other)
         refused(run(ONE, stub, code=None), "target-1", codes=(2, 3))
+
+
+def test_another_processor_the_other_way():
+    """Every machine has registers that are called pc and sp."""
+    for machine in "aarch64", "riscv64", "arm":
+        stub = qemu(machine, build("counts", machine=machine))
+        stub.binary = ("--binary", build("counts"))
+        refused(run(ONE, stub, code=None), "target-1", "registers", "x86_64")
+
+
+def test_another_program_than_the_attached_one():
+    """It ran before its stub attached to it, and runs on."""
+    for binary in build("counts"), os.path.join(WORK, "nothing"), __file__:
+        busy = Busy(nap=300)
+        stub = gdbserver(attach=busy.pid)
+        stub.binary = ("--binary", binary)
+        got = run(TICK, stub, code=None)
+        refused(got, "target-1", "the target runs on")
+        busy.untouched()
+        busy.end()
+
+
+def test_names_where_no_libraries_are_told_of():
+    """A name that the program does not have is not waited for: no library will ever be there."""
+    source = write("int work(int n) { return n + 1; }\nint main(void) { return work(-1); }\n", "dynamic.c")
+    need("aarch64-linux-gnu-gcc", "qemu-aarch64")
+    done = subprocess.run(["aarch64-linux-gnu-gcc", "-g", "-o", source[:-2], source], capture_output=True, text=True, timeout=60)
+    check(done.returncode == 0, done.stderr)
+    for name, code in ("wokr", 2), ("work", 0):
+        stub = qemu("aarch64", source[:-2], options=("-L", "/usr/aarch64-linux-gnu"))
+        got = run(f"  w: {{at: {name}}}\n", stub.uri, "--binary", source[:-2], code=code)
+        check(code == 0 or 'no function "wokr" (did you mean "work"?)' in got.err, got.brief())
+        check(code or len(got.hits("w")) == 1, got.brief())
 
 
 def test_no_program():

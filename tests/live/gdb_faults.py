@@ -308,6 +308,24 @@ def test_a_stub_that_is_killed():
     check(code == 3 and "could not be taken out" in err, f"exit {code}: {err[-300:]}")
 
 
+def leaves_stopped(goodbye, *faults):
+    """As gdbserver does now and then by one of its own signals."""
+    def stop(reply):
+        os.kill(busy.pid, signal.SIGSTOP)
+        return reply
+    busy = Busy(nap=300, light=True)
+    stub = gdbserver(attach=busy.pid, once=False)
+    proxy = Proxy(stub.port, [Fault(goodbye, stop), *faults])
+    got = run("  n: {syscall: clock_nanosleep, max_hits: 20}\n", proxy, *HURRY, code=3 if faults else 0)
+    check(proxy.struck(), f"not all of it happened: {got.brief()}")
+    sound(busy, stub)
+
+
+def test_a_target_that_is_left_stopped():
+    leaves_stopped("D")
+    leaves_stopped("D", Fault("vCont", "words", 10))
+
+
 # ---- we end ----
 
 def killed_at(n, whom, attach=True):

@@ -2,7 +2,8 @@
 """Values of C++, Rust and Go as the native back end reads them, against what each program says of itself.
 
 Prints `ok NAME`, `FAIL NAME: why` or `skip NAME: why` a test, and `N passed, N failed, N skipped` last. Arguments are
-parts of test names to run. PICKGLASS is the program under test."""
+parts of test names to run; `every` is all of them, without arguments those between the extremes (SLOW) are left out.
+PICKGLASS is the program under test."""
 import json, os, shutil, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -37,12 +38,42 @@ BUILDS = {
     "containers-gcc-dwarf3": ("containers.cpp", cxx("g++", "-O0", "-gdwarf-3", "-gstrict-dwarf", file="containers.cpp")),
     "containers-gcc-types": ("containers.cpp", cxx("g++", "-O0", "-fdebug-types-section", file="containers.cpp")),
     "containers-clang": ("containers.cpp", cxx("clang++", "-O0", "-fstandalone-debug", file="containers.cpp")),
+    "standard-gcc": ("standard.cpp", cxx("g++", "-O0", file="standard.cpp")),
+    "standard-gcc-20-O2": ("standard.cpp", cxx("g++", "-O2", "-std=c++20", file="standard.cpp")),
+    "standard-gcc-dwarf3": ("standard.cpp", cxx("g++", "-O0", "-gdwarf-3", "-gstrict-dwarf", file="standard.cpp")),
+    "standard-gcc-types": ("standard.cpp", cxx("g++", "-O1", "-fdebug-types-section", file="standard.cpp")),
+    "standard-clang": ("standard.cpp", cxx("clang++", "-O0", "-fstandalone-debug", file="standard.cpp")),
+    "standard-clang-O2": ("standard.cpp", cxx("clang++", "-O2", "-fstandalone-debug", file="standard.cpp")),
+    "standard-gcc-old-abi": ("standard.cpp", cxx("g++", "-O0", "-D_GLIBCXX_USE_CXX11_ABI=0", file="standard.cpp")),
+    "containers-clang-old-abi": ("containers.cpp", cxx("clang++", "-O0", "-fstandalone-debug", "-D_GLIBCXX_USE_CXX11_ABI=0", file="containers.cpp")),
+    "libcxx": ("libcxx.cpp", cxx("clang++", "-O0", "-fstandalone-debug", "-stdlib=libc++", file="libcxx.cpp")),
+    "libcxx-O2-dwarf4": ("libcxx.cpp", cxx("clang++", "-O2", "-gdwarf-4", "-fstandalone-debug", "-stdlib=libc++", file="libcxx.cpp")),
+    "libcxx-fixture-gcc": ("libcxx.cpp", cxx("g++", "-O0", file="libcxx.cpp")),
+    "shapes-libcxx": ("shapes.cpp", cxx("clang++", "-O0", "-fstandalone-debug", "-stdlib=libc++")),
+    "containers-libcxx": ("containers.cpp", cxx("clang++", "-O0", "-fstandalone-debug", "-stdlib=libc++", file="containers.cpp")),
+    "containers-libcxx-O2": ("containers.cpp", cxx("clang++", "-O2", "-fstandalone-debug", "-stdlib=libc++", file="containers.cpp")),
+    "held-gcc-23": ("held.cpp", cxx("g++", "-O0", "-std=c++23", file="held.cpp")),
+    "held-gcc-20-O2": ("held.cpp", cxx("g++", "-O2", "-std=c++20", file="held.cpp")),
+    "held-gcc-dwarf3": ("held.cpp", cxx("g++", "-O0", "-gdwarf-3", "-gstrict-dwarf", "-std=c++23", file="held.cpp")),
+    "held-gcc-types": ("held.cpp", cxx("g++", "-O1", "-fdebug-types-section", "-std=c++23", file="held.cpp")),
+    "held-gcc-old-abi": ("held.cpp", cxx("g++", "-O0", "-std=c++20", "-D_GLIBCXX_USE_CXX11_ABI=0", file="held.cpp")),
+    "held-clang-20": ("held.cpp", cxx("clang++", "-O0", "-fstandalone-debug", "-std=c++20", file="held.cpp")),
+    "held-clang-O2": ("held.cpp", cxx("clang++", "-O2", "-fstandalone-debug", file="held.cpp")),
     "rust": ("values.rs", rust()),
     "rust-dwarf5": ("values.rs", rust("-Cdwarf-version=5")),
     "rust-dwarf2": ("values.rs", rust("-Cdwarf-version=2")),
     "go-new": ("main.go", go("go", DEBUG)),
     "go-old": ("main.go", go(OLD_GO, DEBUG)),
 }
+# Between others: what they have shown so far, others have, too.
+SLOW = {"cpp-gcc-dwarf3", "containers-gcc-dwarf3", "containers-clang-old-abi", "standard-gcc-dwarf3", "standard-gcc-types", "shapes-libcxx",
+        "containers-libcxx-O2", "libcxx-O2-dwarf4", "libcxx-fixture-gcc", "held-gcc-20-O2", "held-gcc-types", "held-gcc-old-abi", "rust-dwarf5"}
+
+
+def chosen(arguments):
+    if arguments == ["every"]:
+        return list(BUILDS)
+    return [name for name in BUILDS if (any(part in name for part in arguments) if arguments else name not in SLOW)]
 
 
 def line_of_call(binary_source):
@@ -54,7 +85,7 @@ def line_of_call(binary_source):
 
 
 def source_of(name):
-    folder = {"shapes.cpp": "cpp", "containers.cpp": "cpp", "values.rs": "rust", "main.go": "go/values"}[name]
+    folder = {"shapes.cpp": "cpp", "containers.cpp": "cpp", "standard.cpp": "cpp", "held.cpp": "cpp", "libcxx.cpp": "cpp", "values.rs": "rust", "main.go": "go/values"}[name]
     return os.path.join(FIXTURES, folder, name)
 
 
@@ -111,9 +142,7 @@ def differences(name):
 
 def main():
     passed = failed = skipped = 0
-    for name in BUILDS:
-        if sys.argv[1:] and not any(part in name for part in sys.argv[1:]):
-            continue
+    for name in chosen(sys.argv[1:]):
         wrong, count = differences(name)
         if wrong is None:
             skipped += 1

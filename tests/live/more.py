@@ -717,7 +717,8 @@ def check_columns(lines, probes):
     wrong = [line for line in heads if not re.match(stamp + r"(?=.{8} )\S+ +\S", line) or line[24] != " "]
     check(not wrong, f"the columns differ: {wrong[:2]}")
     rest = [line for line in lines if line not in heads]
-    check(rest and all(re.match(r" {16}\S| {17}\S", line) for line in rest), f"not indented: {rest[:3]}")
+    loose = [line for line in rest if not re.match(r" {16}\S| {17}\S", line)]
+    check(rest and not loose, f"not indented: {loose[:3]} of {len(rest)}")
     for probe, value in probes.items():
         rows = [line for line in heads if line[16:24] == f"{probe:8}"]
         check(rows and all(line[25:].startswith(value) for line in rows), f"{probe}: {rows[:2]}")

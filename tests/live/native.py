@@ -128,6 +128,39 @@ int main(void) { struct list last = {1, (struct list *)0x123450}, first = {2, &l
     check(got.of("exit")[0]["signal"] == 11, got.of("exit"))
 
 
+def test_text_of_events_that_come_together():
+    path = os.path.join(WORK, "together.txt")
+    run("  w: {at: work, capture: [n]}\n", Launched(build("counts")), "-o", path)
+    with open(path) as text:
+        lines = text.read().splitlines()
+    check(len(lines) > 50 and all(line.strip() for line in lines), f"{len(lines)} lines, {lines[-3:]}")
+
+
+def test_a_hit_that_was_required():
+    for probe, code in ("{at: work, when: n == 77777}", 6), ("{at: work}", 0), ("{exit: true}", 0):
+        got = run(f"  w: {probe}\n", Launched(build("counts")), "--require-hits", code=code)
+        check(got.of("end")[-1]["exit"] == code, f"{probe}: {got.of('end')[-1]}")
+
+
+def test_standard_files_that_are_closed():
+    """A number that is free is the next file's: nothing of ours may be written there."""
+    probes = recipe("  w: {at: work, capture: [n], max_hits: 3}\n")
+    told = os.path.join(WORK, "closed.jsonl")
+    for closed, sink, code in ("<&-", told, 0), (">&-", told, 0), ("2>&-", told, 0), (">&- 2>&-", told, 0), (">&-", "-", 3):
+        done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", PICKGLASS, "run", probes, "-o", sink, "--", build("counts")],
+                              capture_output=True, timeout=30)
+        check(done.returncode == code, f"{closed} {sink}: {done.returncode} {done.stderr[-300:]}")
+    with open(told) as lines:
+        check(sum('"type":"hit"' in line for line in lines) == 12, "hits")
+
+
+def test_a_full_disk():
+    for command in ["--version"], ["--help"], ["list", build("counts"), "functions"], ["schema", "recipe"]:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([PICKGLASS, *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+        check(done.returncode == 3 and "No space left" in done.stderr, f"{command}: {done.returncode} {done.stderr}")
+
+
 # ---- triggers that concern no code ----
 
 def test_watch_and_timer():
@@ -140,6 +173,26 @@ def test_watch_and_timer():
     ticks = got.values("t", "g_ticks")
     check(len(ticks) == 5 and ticks == sorted(ticks) and ticks[0] < ticks[-1], ticks)
     check(got.of("end")[0]["paused_ns"] == 0, "a timer that reads globals has stopped somebody")
+    busy.untouched()
+
+
+def test_a_timer_that_looks_at_a_thread_stops_it():
+    """It says where that thread stands, and what it costs is counted: the budget holds for it, too."""
+    busy = Busy(patient=True)
+    limits = "limits: {duration: 2s, pause_budget: 1%, max_pause: 5s}\n"
+    got = run("  t: {timer: 1ms, stack: 8, registers: true}\n", Attached(busy.pid), limits=limits)
+    for hit in got.hits("t"):
+        top = hit["stack"][0]
+        check(hit["location"]["function"] and hit["location"]["function"] == top["function"], f"{hit['location']} {top}")
+        check(hit["location"]["pc"] == hit["registers"].get("rip"), hit)
+        check(hit["thread"].get("name", "").startswith("busy") and hit["pause_ns"] > 0, hit)
+    end = next(e for e in got.of("end") if "target" in e)
+    check(end["stops"] == len(got.hits("t")) > 2 and end["paused_ns"] > 0, end)
+    check("pause_budget" in [trip["limit"] for trip in got.of("trip")], got.of("trip"))
+    check(end["paused_ns"] < 0.1 * end["duration_ns"], f"held for {end['paused_ns']} of {end['duration_ns']} ns")
+    got = run("  t: {timer: 20ms, capture: [g_ticks]}\n", Attached(busy.pid), limits="limits: {duration: 500ms}\n")
+    end = next(e for e in got.of("end") if "target" in e)
+    check(end["stops"] == end["paused_ns"] == 0 and len(got.hits("t")) > 2, end)
     busy.untouched()
 
 
@@ -164,9 +217,22 @@ int main(int argc, char **argv) { int s = 0; for (int i = 0; i < 4; i++) { void 
               Launched(main_c[:-2], os.path.join(folder, "plug.so")))
     check(got.values("p", "n") == [0, 1, 2] * 4, got.values("p", "n"))
     check(got.of("exit")[0]["status"] == 7, got.of("exit"))
+    waits = [armed["probes"][0].get("waits_for") for armed in got.of("armed")]
+    check(waits[0] == "plug.so" and None in waits and not got.of("error"), f"{waits} {got.err}")
     got = run("  a: {at: malloc, when: 'arg0 >= 424200', capture: {n: arg0}, stack: 3}\n", Launched(build("counts", "-O0")))
     check(got.values("a", "n") == list(range(424200, 424210)), got.values("a", "n"))
     check(all(hit["stack"][1]["function"] == "alloc" for hit in got.hits()), got.hits()[0]["stack"])
+
+
+def test_a_library_that_never_comes():
+    probes = "  p: {at: {function: plug, module: libnever.so.7}}\n  w: {at: work}\n"
+    got = run(probes, Launched(build("counts")))
+    waits = [probe.get("waits_for") for probe in got.of("armed")[0]["probes"]]
+    check(waits == ["libnever.so.7", None], waits)
+    told = [(error["probe"], error["severity"]) for error in got.of("error")]
+    check(told == [("p", "warning")] and ":4:" in got.err and "libnever.so.7, which was never loaded" in got.err, got.err)
+    got = pickglass("check", recipe(probes), "--binary", build("counts"))
+    check(got.code == 0 and got.out.count("waits for libnever.so.7 to be loaded") == 1, got.out + got.err)
 
 
 # ---- a target is left as it was ----
@@ -218,9 +284,12 @@ def test_a_stopped_program_stays_stopped():
     busy = Busy(threads=3, patient=True)
     os.kill(busy.pid, signal.SIGSTOP)
     until(lambda: status_of(busy.pid, "State")[0] == "T", 5, "it does not stop")
-    run(TICK, Attached(busy.pid), limits="limits: {duration: 300ms}\n")
+    got = run(TICK, Attached(busy.pid), limits="limits: {duration: 300ms}\n")
+    check(got.of("armed")[0]["found"] == "stopped" and f"kill -CONT {busy.pid}" in got.err, f"{got.of('armed')} {got.err}")
     check(status_of(busy.pid, "State")[0] == "T", status_of(busy.pid, "State"))
     os.kill(busy.pid, signal.SIGCONT)
+    got = run(TICK, Attached(busy.pid), limits=up_to(20))
+    check(got.of("armed")[0]["found"] == "running" and not got.err, f"{got.of('armed')} {got.err}")
     busy.untouched()
 
 

@@ -170,9 +170,24 @@ def worker_only(process):
 
 
 def reap(process):
-    process.stdout.read()
+    rest = process.stdout.read()
     process.stdout.close()
     process.wait(20)
+    return rest
+
+
+def test_it_is_continued_while_we_are_there():
+    """A program that somebody has stopped hits from where it is let go on, in all of its threads."""
+    busy = Counter(threads=3)
+    os.kill(busy.pid, signal.SIGSTOP)
+    until(lambda: status_of(busy.pid, "State")[0] == "T", 5, "it does not stop")
+    process = begin_run(busy, limits=up_to(600))
+    when_armed(process)
+    os.kill(busy.pid, signal.SIGCONT)
+    hits = [json.loads(line) for line in reap(process).splitlines() if '"type":"hit"' in line]
+    threads = {hit["thread"]["id"] for hit in hits}
+    check(process.returncode == 0 and len(hits) == 600 and len(threads) > 1, f"exit {process.returncode}, {len(hits)} hits, {threads}")
+    busy.unharmed()
 
 
 def kill_matrix(victim, threads, turns):
@@ -263,7 +278,7 @@ def test_the_worker_is_killed_beside_a_calm_target():
         reap(process)
         time.sleep(0.3)
         if busy.process.poll() is None:
-            busy.unharmed(0.6)
+            busy.unharmed()
             lived += 1
         busy.end()
     check(lived > turn // 2, f"{lived} of {turn + 1} lived")

@@ -88,6 +88,77 @@ def test_beside_watchpoints():
     busy.unharmed()
 
 
+# ---- watches of what a hit has in its hands ----
+
+def boxes(nap=0, calls=30):
+    """Calls put(&boxes[i % 3]), which adds 1, 2 or 3 to what is in the box."""
+    source = write("""#include <unistd.h>
+struct box { int step; long sum; };
+__attribute__((noinline)) void put(struct box *box) { box->sum += box->step; }
+static struct box boxes[3] = {{1, 0}, {2, 0}, {3, 0}};
+int main(void) { for (int i = 0; i < CALLS; i++) { put(&boxes[i % 3]); if (NAP) usleep(NAP); } }
+""", "boxes.c")
+    subprocess.run(["gcc", "-g", "-O0", f"-DNAP={nap}", f"-DCALLS={calls}", "-o", source[:-2], source], check=True, timeout=60)
+    return Launched(source[:-2])
+
+
+def test_from_a_hit_that_reads_nothing():
+    got = run("  a: {at: put, max_hits: 1}\n  w: {watch: {expr: box->sum, access: write, from: a}}\n", boxes())
+    check(got.values("w", "old", "new") == [(n, n + 1) for n in range(10)], got.brief())
+    check(not got.of("error"), got.err)
+
+
+def test_from_a_hit_that_has_no_such_thing():
+    """Known before anything runs, as of any other expression."""
+    got = run("  a: {at: put}\n  w: {watch: {expr: bax->sum, from: a}}\n", boxes(), code=2)
+    check(":5:" in got.err and 'watch: there is no "bax" here' in got.err and not got.hits(), got.brief())
+
+
+def test_from_no_hit_though_armed_at_one():
+    """What is global is meant, whatever has its name there."""
+    source = write("""long n;
+__attribute__((noinline)) void add(long n) { n += 100; __asm__ volatile("" : : "r"(n)); }
+int main(void) { for (int i = 0; i < 5; i++) { add(i); n++; } }
+""", "shadow.c")
+    subprocess.run(["gcc", "-g", "-O0", "-o", source[:-2], source], check=True, timeout=60)
+    probes = "  a: {at: add, max_hits: 1}\n  w: {watch: {expr: n, access: write}, after: a}\n"
+    for stub in Launched(source[:-2]), gdbserver(source[:-2]):
+        got = run(probes, stub)
+        check(got.values("w", "old", "new") == [(n, n + 1) for n in range(5)], f"{stub.uri}: {got.values('w', 'old', 'new')} {got.brief()}")
+
+
+def test_from_a_hit_among_others():
+    """Threads hit both places all the time, several in one stop: `mine` is known in one of them alone."""
+    source = write("""#include <pthread.h>
+#include <unistd.h>
+struct count { long n; };
+__attribute__((noinline)) void up(struct count *theirs) { theirs->n++; }
+__attribute__((noinline)) void down(struct count *mine) { mine->n--; }
+static void *ups(void *unused) { struct count c = {0}; for (;;) up(&c); return unused; }
+static void *downs(void *unused) { struct count c = {0}; for (;;) down(&c); return unused; }
+int main(void) { pthread_t t; for (int i = 0; i < 6; i++) pthread_create(&t, 0, i % 2 ? ups : downs, 0);
+  sleep(60); }
+""", "counting.c")
+    subprocess.run(["gcc", "-g", "-O0", "-pthread", "-o", source[:-2], source], check=True, timeout=60)
+    process = subprocess.Popen([source[:-2]])
+    for _ in range(3):
+        got = run("  a: {at: up}\n  b: {at: down}\n  w: {watch: {expr: mine->n, access: write, from: b}, keep: new == old - 1, max_hits: 3}\n",
+                  Attached(process.pid), limits=up_to(200))
+        check(len(got.hits("w")) == 3 and not got.of("error"), got.brief())
+        check({hit["location"]["function"] for hit in got.hits("w")} == {"down"}, got.values("w", "old", "new"))
+    process.kill()
+    process.wait()
+
+
+def test_from_one_hit_after_the_other():
+    """Disarmed in between: it is found in the frame of the next hit, and that is the box of that call."""
+    got = run("  a: {at: put}\n  w: {watch: {expr: box->sum, access: write, from: a}, every: 1ms}\n",
+              boxes(nap=5000, calls=60), limits=ROOMY)
+    steps = [new - old for old, new in got.values("w", "old", "new")]
+    check(len(steps) > 6 and set(steps) == {1, 2, 3}, got.values("w", "old", "new"))
+    check(not got.of("error"), got.err)
+
+
 def test_in_data_and_in_the_middle():
     got = run("  w: {at: {function: work, offset: 2, hw: true}}\n", Launched(build("counts", "-O0", "-fcf-protection=none")), code=None)
     check(got.code and "middle of an instruction" in got.err, got.brief())

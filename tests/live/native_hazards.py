@@ -85,6 +85,32 @@ def test_forks_that_end_with_another_signal():
     own_calls("copies-winch", 1)
 
 
+def test_children_that_are_killed_at_once():
+    """Each must be waited for by its parent, which nobody else may hold up."""
+    source = write("""#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+__attribute__((noinline)) void round_of(int n) { asm volatile("" ::: "memory"); }
+int main(void) {
+    for (int n = 0; n < 300; n++) {
+        pid_t child = fork();
+        if (!child)
+            for (;;)
+                pause();
+        kill(child, SIGKILL);
+        waitpid(child, 0, 0);
+        round_of(n);
+    }
+    return 0;
+}
+""", "killer.c")
+    subprocess.run(["gcc", "-g", "-O1", "-o", source[:-2], source], check=True, timeout=60)
+    for more in (), ("--follow-forks",):
+        got = run("  r: {at: round_of, capture: [n]}\n", Launched(source[:-2]), *more)
+        check(got.values("r", "n") == list(range(300)) and not got.of("error"), got.brief())
+        check(got.seconds < 15, f"it took {got.seconds:.1f} s")
+
+
 def test_vforks():
     own_calls("vforks", 1)
 
@@ -181,6 +207,54 @@ def test_faults_are_where_the_program_has_them():
     at = int(re.search(r"^\s*([0-9a-f]+):.*mov +\(%rax\),%eax", listing, re.M)[1], 16)
     got, told = odd("faulty", f"  l: {{at: {{function: load, offset: {at - begin}}}}}\n")
     check(told["done"] <= len(got.hits("l")) <= 2 * told["done"], f"{len(got.hits('l'))} hits, {told}")
+
+
+# ---- a thread that does not stop when it is asked to ----
+
+def unheld(got, told):
+    check(told["wrong"] == 0 and told["back"] == 20, f"{told}: {got.brief()}")
+    check(told["gap_ms"] < 300, f"the other thread was held for {told['gap_ms']} ms: {got.brief()}")
+
+
+def test_a_hit_does_not_wait_for_a_thread_in_a_vfork():
+    """And the thread goes on by itself when it stops at last."""
+    target = Launched(build("late"))
+    got = run("  w: {at: work, capture: [n], stop: process}\n", target, limits="limits: {duration: 8s, pause_budget: 100%}\n")
+    told = exact(got, target.told(), w="calls")
+    unheld(got, told)
+
+
+def test_what_is_armed_meanwhile_concerns_it_too():
+    """Its debug registers and its system calls, before it executes anything more."""
+    for probe in "  b: {watch: {expr: g_back, access: write}}\n", "  b: {syscall: getpgid}\n":
+        program = Process(build("late"))
+        until(lambda: children_of(program.pid), 5, "it never forks")
+        got = run("  w: {at: work}\n" + probe, Attached(program.pid), limits="limits: {duration: 8s, pause_budget: 100%}\n")
+        told = program.told()
+        unheld(got, told)
+        check(len(got.hits("b")) == told["back"], f"{len(got.hits('b'))} hits: {got.brief()}")
+
+
+def test_a_watchpoint_is_not_left_in_a_thread_that_is_late():
+    """The kernel would let go of the thread with its debug registers set, and the next hit kills: the run ends later."""
+    target = Launched(build("late"), "7")
+    got = run("  b: {watch: {expr: g_back, access: write}}\n", target, limits="limits: {duration: 1s}\n")
+    check("with a watchpoint set" in got.err and got.seconds > 6, f"{got.seconds:.1f} s: {got.brief()}")
+    unheld(got, target.told())
+
+
+def test_a_late_thread_of_a_target_that_is_left_goes_on():
+    """While the run goes on with another target, which somebody has stopped."""
+    copy = shutil.copy(build("late"), os.path.join(WORK, "another"))
+    other, late = Process(copy, "1"), Process(build("late"), "7")
+    os.kill(other.pid, signal.SIGSTOP)
+    until(lambda: children_of(late.pid), 5, "it never forks")
+    process = start("  w: {at: work}\n", Attached(late.pid), f"other=native:{other.pid}", limits="limits: {duration: 10s, hits: 10}\n")
+    told, goes_on = late.told(12), process.poll() is None
+    os.kill(other.pid, signal.SIGCONT)
+    code, out, err = finish(process)
+    check(goes_on, f"it told only when the run was over: {told}")
+    check(code == 0 and told["back"] == 20 and told["wrong"] == 0, f"exit {code}, {told}: {err[-200:]}")
 
 
 # ---- threads alone ----

@@ -96,6 +96,14 @@ def test_traced_already():
     busy.unharmed()
 
 
+def test_given_twice():
+    busy = Counter(threads=2)
+    got = run(TICK, Attached(busy.pid), f"again=native:{busy.pid}", limits=up_to(20), code=None)
+    refused(got, f"process {busy.pid} is a target of this run already", code=1)
+    check(len(got.hits()) == 20 and "leak" not in got.err, got.brief())
+    busy.unharmed()
+
+
 def test_traced_by_another_of_us():
     busy = Counter(threads=2)
     first = start(TICK, Attached(busy.pid))
@@ -285,6 +293,30 @@ def test_addresses_that_hold_no_code():
     for where, what in (int(names["g_odd"], 16), "data"), (0x10, "nothing"), (0xffffffffff600000, "the kernel"), (code + 2, "the middle of one"):
         got = run(f"  w: {{at: '*{where:#x}'}}\n  k: {{at: work}}\n", Launched(program, "plain", "3"), code=None)
         check(got.code == 2 and f"{where:#x}"[2:] in got.err and len(got.hits()) == 0, f"{what}: {got.brief()}")
+
+
+def test_code_that_the_program_has_written():
+    """As a JIT does: no file says what stands there, so nothing is put into it."""
+    source = write("""#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(void) {
+    static const unsigned char code[] = {0x8d, 0x47, 0x01, 0xc3};
+    int (*next)(int) = mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy((void *)next, code, sizeof code);
+    printf("written at %p\\n", (void *)next);
+    fflush(stdout);
+    for (int n = 0;; usleep(1000))
+        if ((n = next(n)) == 1000000)
+            return 0;
+}
+""", "jit.c")
+    subprocess.run(["gcc", "-g", "-o", source[:-2], source], check=True, timeout=60)
+    program = Process(source[:-2])
+    address = program.wait_for(r"written at (0x[0-9a-f]+)")[1]
+    refused(run(f"  w: {{at: '*{address}'}}\n", Attached(program.pid), code=None), address, "program's code", code=2)
+    free(program.pid)
 
 
 def test_more_watchpoints_than_there_are():

@@ -2,7 +2,7 @@
 """Every hit exactly once, whatever else goes on: threads, recursion, signals, children, libraries (fixtures/c/live/storm.c).
 
 SOAK=SECONDS makes each storm last that long. Else as native.py."""
-import os, signal, sys
+import collections, os, re, signal, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 from nativetargets import *
@@ -101,6 +101,107 @@ def test_signals_with_values():
 def test_a_flood_of_sigurg():
     got, told = calm("urge", 3, WORK_PROBE + "  h: {at: in_handler}\n", h="handled")
     check(told["handled"] > 0, told)
+
+
+def test_a_handler_that_changes_what_goes_on():
+    """A signal that comes at a hit finds its instruction executed: what goes on there later is no second hit."""
+    calm("changes", 3)
+
+
+def instructions(program, functions):
+    """A probe at each of them."""
+    for function in functions:
+        listing = subprocess.run(["objdump", "-d", "-w", "--disassemble=" + function, program], capture_output=True, text=True).stdout
+        for address in re.findall(r"^\s*([0-9a-f]+):\t", listing, re.M):
+            yield f"  {function}_{address}: {{at: '*0x{address}'}}\n"
+
+
+def flooded(probes, target):
+    """The run's hits by probe, while signals come as fast as they can; and how many have."""
+    process, sent = start(probes, target), 0
+    pid = children_of(children_of(process.pid)[0])[0]
+
+    def flood():
+        nonlocal sent
+        try:
+            while alive(pid):
+                os.kill(pid, signal.SIGURG)
+                sent += 1
+        except ProcessLookupError:
+            pass  # it has ended
+    flooding = threading.Thread(target=flood, daemon=True)
+    flooding.start()
+    code, out, err = finish(process, 30)
+    flooding.join()
+    check(code == 0, f"exit {code}: {err[-300:]}")
+    rows = next(e["probes"] for e in (json.loads(line) for line in out.splitlines() if '"type":"end"' in line) if "target" in e)
+    return {row["probe"]: row["hits"] for row in rows}, sent
+
+
+def test_each_instruction_in_a_flood_of_signals():
+    """Carried out by us or by the processor: the program computes the same, and each is hit as often."""
+    for flags in ("-O0", "-no-pie"), ("-O2", "-no-pie"):
+        program = build("counts", *flags)
+        probes = "".join(instructions(program, ["work", "second", "fib", "bump", "local_sum"]))
+        target = Launched(program, "20")
+        calm_run, calm_told = run(probes, target), target.told()
+        target = Launched(program, "20")
+        now, sent = flooded(probes, target)
+        was = {probe: row["hits"] for probe, row in calm_run.account().items()}
+        odd = {probe: (hits, now[probe]) for probe, hits in was.items() if now[probe] != hits}
+        check(target.told() == calm_told, f"{flags}: {target.told()}, without signals {calm_told}")
+        check(not odd, f"{flags}: hits without and with {sent} signals: {odd}")
+    check(sum(was.values()) > 1000 and sent > 100, f"{flags}: {sum(was.values())} hits, {sent} signals")
+
+
+GO_CALLS = """package main
+
+import (
+	"os"
+	"strconv"
+	"sync"
+)
+
+//go:noinline
+func plain(n int) int { return n * 3 }
+
+//go:noinline
+func square(n int) int { return n * n } // no instruction that we carry out
+
+func main() {
+	calls, _ := strconv.Atoi(os.Args[1])
+	var all sync.WaitGroup
+	for g := 0; g < 8; g++ {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for n := 0; n < calls; n++ {
+				if plain(n)+square(n) != n*(n+3) {
+					panic("a wrong result")
+				}
+			}
+		}()
+	}
+	all.Wait()
+}
+"""
+
+
+def test_goroutines_that_go_on_at_other_threads():
+    """Go's own signals (SIGURG) take them off their thread wherever they are, at a hit, too."""
+    need("go")
+    source = write(GO_CALLS, "main.go")
+    program = os.path.join(os.path.dirname(source), "calls")
+    subprocess.run(["go", "build", "-o", program, source], check=True, timeout=300)
+    calls = int(3000 * (1 + SOAK))
+    os.environ["GOMAXPROCS"] = "4"  # more than there are processors, so that they change hands
+    got = run("  p: {at: main.plain, capture: [n]}\n  s: {at: main.square, capture: [n]}\n", Launched(program, str(calls)), limits=LONG)
+    del os.environ["GOMAXPROCS"]
+    check(got.of("exit")[0].get("status") == 0, got.of("exit"))
+    for probe in "ps":
+        told = collections.Counter(got.values(probe, "n"))
+        odd = [(n, times) for n, times in told.items() if times != 8]
+        check(len(told) == calls and not odd, f"{len(told)} of {calls} calls, of 8 goroutines these were told so often: {odd[:5]}")
 
 
 def test_threads_that_block_every_signal():

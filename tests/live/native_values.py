@@ -183,6 +183,14 @@ def test_as_gdb_prints_it():
                       f"{text}: {value}, gdb {said}")
 
 
+def test_what_the_callers_have_passed():
+    """The argument's register is used again: the caller's debug info says what was in it, and its caller's for that one."""
+    program = compiled("scopes", "-Og")
+    for target in Launched(program), gdbserver(program):
+        got = run("  s: {at: scopes_other.c:16, stop: process, capture: {n: n}}\n", target, limits=UNBOUND, code=None)
+        check(got.values("s", "n") == [5], f"{got.values('s', 'n')}")
+
+
 def test_results_as_gdb_finishes():
     need("gdb")
     program = build("shapes", "-O0", "-no-pie")
@@ -264,6 +272,118 @@ def test_what_is_read_ahead_is_of_this_hit():
         check(len(got.hits()) == 16 * 150, f"{len(got.hits())} hits")
         late = [value for value in (hit["values"] for hit in got.hits()) if value["global"] < value["n"] or value["own"] != value["n"]]
         check(not late, f"what was so before the hit: {late[:3]}")
+
+
+# ---- thread-local variables of libraries ----
+
+def tls_program(linked):
+    """A program that has the library from its start, and one that opens it."""
+    folder = os.path.join(ROOT, "fixtures", "c", "tls")
+    library, program = os.path.join(WORK, "libtls.so"), os.path.join(WORK, f"tls-{linked}")
+    subprocess.run(["gcc", "-g", "-shared", "-fPIC", "-o", library, os.path.join(folder, "library.c")], check=True, timeout=60)
+    subprocess.run(["gcc", "-g", "-o", program, os.path.join(folder, "main.c"), "-Wl,--no-as-needed", *([library] if linked else []),
+                    "-lpthread"], check=True, timeout=60)
+    return program, library
+
+
+TLS = "n: n, plain: lib_plain, pair: lib_pair.a, text: lib_pair.b, own: lib_own, of_program: own"
+UNUSED = {"$error": "this thread has not used its library's variables yet"}
+
+
+def tls_probes(names):
+    return "".join(f"  {name}: {{at: {{function: lib_{name}, module: libtls.so}}, capture: {{{TLS}}}}}\n" for name in names)
+
+
+def test_thread_locals_of_libraries():
+    for linked in True, False:
+        command = tls_program(linked)
+        for stub in Launched(*command), gdbserver(*command):
+            got = run(tls_probes(["before", "after"]), stub)
+            check(len(got.hits("before")) == len(got.hits("after")) == 3, got.brief())
+            for n, hit in enumerate(got.hits("before"), 1):
+                untouched = {"plain": 5, "pair": 7, "text": "seven", "own": [1, 2, 3, 0]} if linked else \
+                    dict.fromkeys(["plain", "pair", "text", "own"], UNUSED)
+                check(hit["values"] == {"n": n, "of_program": 1 + n, **untouched}, f"linked {linked}: {hit['values']}")
+            for n, hit in enumerate(got.hits("after"), 1):
+                want = {"n": n, "plain": 5 + n, "pair": 7 + n, "text": "seven", "own": [1, 2, 3, n], "of_program": 1 + n}
+                check(hit["values"] == want, f"linked {linked}: {hit['values']}")
+
+
+def test_thread_locals_as_gdb_says_them():
+    need("gdb")
+    command = tls_program(False)
+    texts = ["lib_plain", "lib_pair.a", "lib_own[3]", "lib_own[0]", "sizeof(lib_own)", "(long)&lib_own[1] - (long)lib_own"]
+    done = subprocess.run(["gdb", "-nx", "-batch", "-ex", "set breakpoint pending on", "-ex", "break lib_after", "-ex", "run",
+                           *[part for text in texts for part in ("-ex", f"output (int)({text})", "-ex", 'printf "@\\n"')], "--args", *command],
+                          capture_output=True, text=True, timeout=60)
+    theirs = [int(word) for word in re.findall(r"(-?\d+)@", done.stdout)]
+    captures = ", ".join(f"v{i}: {json.dumps(text)}" for i, text in enumerate(texts))
+    got = run(f"  a: {{at: {{function: lib_after, module: libtls.so}}, max_hits: 1, capture: {{{captures}}}}}\n", Launched(*command))
+    check(len(theirs) == len(texts), f"gdb: {done.stdout[-300:]} {done.stderr[-300:]}")
+    check([int(got.values("a", f"v{i}")[0]) for i in range(len(texts))] == theirs, f"{got.values('a', 'v0')}, gdb {theirs}")
+
+
+# ---- pointers without a value ----
+
+def gdb_alone(program, where, text):
+    """What it has no value for is ""; gdb 13 dies of some: None."""
+    done = subprocess.run(["gdb", "-nx", "-batch", "-ex", f"break {where}", "-ex", "run >/dev/null", "-ex", 'printf "@"',
+                           "-ex", f"output (int)({text})", "-ex", 'printf "@\\n"', program],
+                          capture_output=True, text=True, timeout=60)
+    said = re.search(r"@(.*)@", done.stdout)
+    return said[1] if said and "internal-error" not in done.stderr else None
+
+
+def test_pointers_to_what_has_no_address():
+    need("gdb")
+    source = os.path.join(ROOT, "fixtures", "c", "implicit.c")
+    program = os.path.join(WORK, "implicit")
+    subprocess.run(["gcc", "-g", "-O2", "-o", program, source], check=True, timeout=60)
+    with open(source) as text:
+        line = next(i for i, row in enumerate(text, 1) if "/* here */" in row)
+    truth = {"*list": 1, "list[0]": 1, "list[1]": 11, "list[2]": 21, "text[2]": 116, "text[6]": 0, "h->n": 41, "h->name[1]": 97,
+             "*h->at": 31, "p->x": 3, "p->y": 7, "(*p).y": 7, "sizeof(*p)": 8, "*(const int *)list": 1, "list[3]": None}
+    texts = list(truth)
+    theirs = {text: gdb_alone(program, f"implicit.c:{line}", text) for text in texts}
+    check(sum(bool(word) for word in theirs.values()) >= 6, f"gdb: {theirs}")
+    whole = {"text": "text", "holder": "*h", "same": 'text == "a text"', "name": "h->name", "through": "h"}
+    captures = ", ".join(f"v{i}: {json.dumps(text)}" for i, text in enumerate(texts))
+    captures += "".join(f", {name}: {json.dumps(text)}" for name, text in whole.items())
+    for stub in Launched(program), gdbserver(program):
+        got = run(f"  a: {{at: 'implicit.c:{line}', max_hits: 1, capture: {{{captures}}}}}\n", stub)
+        value = got.hits()[0]["values"]
+        for i, text in enumerate(texts):
+            ours = value[f"v{i}"]
+            failed = isinstance(ours, dict)
+            check(failed or ours == truth[text], f"{text}: {ours}, not {truth[text]}")
+            check(not failed or not theirs[text] or truth[text] is None, f"{text}: {ours}, gdb {theirs[text]}")
+        check(sum(not isinstance(value[f"v{i}"], dict) for i in range(len(texts))) >= 10, f"{value}")
+        check(value["text"] == "a text" and value["same"] == 1 and value["name"] == "named", f"{value}")
+        check(value["through"] == value["holder"] and value["holder"]["n"] == 41, f"{value}")
+
+
+def test_parameter_packs():
+    """g++ writes no names for them, clang the same one for each."""
+    source = os.path.join(ROOT, "fixtures", "cpp", "packs.cpp")
+    probes = ("  all: {at: all, args: true}\n  rest: {at: rest, args: true}\n  inner: {at: 'operator()', args: true}\n"
+              "  copied: {at: copied, args: true, max_hits: 1}\n")
+    for compiler, flag in ("g++", "-O0"), ("g++", "-O2"), ("clang++", "-O0"):
+        if not shutil.which(compiler):
+            continue
+        program = os.path.join(WORK, f"packs-{compiler}{flag}")
+        subprocess.run([compiler, "-std=c++17", "-w", "-g", flag, "-o", program, source], check=True, timeout=60)
+        gcc = compiler == "g++"
+        args, others, more, changed = ("pack",) * 4 if gcc else ("args", "others", "more", "changed")
+        one = f"  one: {{at: 'all<int, double, char const*>', capture: {{first: '{args}#0', last: '{args}#2', half: '{args}#1 * 2'}}}}\n"
+        for stub in (Launched(program), gdbserver(program)) if flag == "-O0" else (Launched(program),):
+            got = run(probes + one, stub)
+            said = {probe: [hit["args"] for hit in got.hits(probe)] for probe in ("all", "rest", "inner", "copied")}
+            check(said["all"] == [{}, {f"{args}#0": 1, f"{args}#1": 2.5, f"{args}#2": "text"}], f"{compiler} {flag}: {said['all']}")
+            check(said["rest"] == [{"first": 7, f"{others}#0": 8, f"{others}#1": 99}], f"{compiler} {flag}: {said['rest']}")
+            inner = {key: value for key, value in said["inner"][0].items() if "#" in key}
+            check(inner == {f"{more}#0": 8, f"{more}#1": 99}, f"{compiler} {flag}: {said['inner']}")
+            check({"before", f"{changed}#0", f"{changed}#1"} == set(said["copied"][0]), f"{compiler} {flag}: {said['copied']}")
+            check(got.values("one", "first", "half", "last") == [(1, 5, "text")], got.values("one", "first", "half", "last"))
 
 
 KNOWN = {}

@@ -7,6 +7,8 @@ import calendar, json, os, re, shutil, signal, socket, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+from eventschema import wrong_events
 PICKGLASS = os.environ.get("PICKGLASS", os.path.join(ROOT, "build", "src", "pickglass"))
 FAKEDLV = os.environ.get("FAKEDLV", os.path.join(ROOT, "build", "tests", "fakedlv"))
 WORK = tempfile.mkdtemp(prefix="pickglass-live-")
@@ -170,6 +172,8 @@ class Result:
         self.events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
         spoke = re.search(r"ERROR: \w+Sanitizer|\.[ch]:\d+:\d+: runtime error", err)
         check(not spoke, "a sanitizer spoke: " + err[:1500])
+        wrong = wrong_events(self.events, PICKGLASS)
+        check(not wrong, f"events that the schema refuses: {wrong[:2]}")
 
     def hits(self, probe=None):
         return [e for e in self.events if e["type"] in ("hit", "log") and (not probe or e["probe"] == probe)]
@@ -649,16 +653,29 @@ def test_check_and_list(chain):
         server.end()
 
 
+def told_with_jq():
+    """What the documentation makes of recipes' events: (recipe, jq's program)."""
+    files = ["README.md", os.path.join("docs", "cookbook.md")] + [os.path.join("recipes", name) for name in os.listdir(os.path.join(ROOT, "recipes"))]
+    for path in files:
+        with open(os.path.join(ROOT, path)) as file:
+            yield from re.findall(r"recipes/([\w-]+)\.yaml(?:(?!recipes/).)*?\bjq (?:-\w+ )?'([^']+)'", file.read(), re.S)
+
+
 def test_recipes_worth_having(chain):
     server = httpd(chain)
     recipes = {"http-requests": [], "who-calls": ["-p", "function=main.lookup", "-p", "hits=5"],
                "slow-calls": ["-p", "function=main.lookup", "-p", "slower_than=5ms"],
                "gauge": ["-p", "at=main.(*ringBuffer).read", "-p", "first=b.readIndex", "-p", "second=b.writeIndex", "-p", "every=200ms"],
                "goroutine-growth": ["-p", "every=300ms"]}
+    told = list(told_with_jq())
+    check(len(told) == 4 and all(name in recipes for name, _ in told), str(told))
     try:
         for name, params in recipes.items():
             got = run(os.path.join(ROOT, "recipes", name + ".yaml"), server.uri, "-p", "duration=2s", *params)
             check(got.code == 0 and got.hits(), f"{name}: {got.code} {got.err[-300:]}")
+            for program in [program for of, program in told if of == name and shutil.which("jq")]:
+                rows = subprocess.run(["jq", "-c", program], input=got.out, capture_output=True, text=True, timeout=30).stdout.splitlines()
+                check(len(rows) == len(got.hits()) and not {"null", "0"} & set(rows), f"{name}: jq {program}: {rows[:5]}")
         untouched(server, server.url)
     finally:
         server.end()

@@ -196,6 +196,18 @@ def test_mistakes():
     check("syscall: not with Delve" in got.err or "not with" in got.err, got.err)
 
 
+def test_calls_that_nobody_asked_for():
+    """Each holds the target all the same: it counts, and the budget holds."""
+    source = write("#include <unistd.h>\n#include <sys/syscall.h>\nint main(void) { for (;;) syscall(SYS_getppid); }\n", "asks.c")
+    subprocess.run(["gcc", "-g", "-o", source[:-2], source], check=True, timeout=60)
+    program = Process(source[:-2])
+    got = run("  s: {syscall: sync}\n", Attached(program.pid), limits="limits: {duration: 2s, pause_budget: 5%}\n")
+    end, trips = got.of("end")[0], [trip["limit"] for trip in got.of("trip")]
+    check("pause_budget" in trips and got.account()["s"]["throttled"] > 0, got.brief())
+    check(0 < end["paused_ns"] < end["duration_ns"] / 3 and got.account()["s"]["armed_share"] < 0.6, end)
+    free(program.pid)
+
+
 KNOWN = {}
 
 if __name__ == "__main__":

@@ -70,7 +70,10 @@ static void resolve(struct backend *b, struct query *query) {
 
 static void arm(struct backend *b, struct site *site) {
     must_stand("arm");
-    fake_word(site->cond ? "arm(%s if %s)" : "arm(%s)", name_of(site), site->cond);
+    if (site->watch_from_hit)
+        fake_word("arm(%s of t=%d)", name_of(site), (int)site->watch_thread);
+    else
+        fake_word(site->cond ? "arm(%s if %s)" : "arm(%s)", name_of(site), site->cond);
     if (!site->armed)
         b->sites[b->site_count++] = site;
     site->armed = true;
@@ -175,7 +178,8 @@ static enum read_result read_one(struct backend *b, const struct hit *hit, const
     return READ_DONE;
 }
 
-static void give_up(struct backend *b) {
+static void give_up(struct backend *b, const char *why) {
+    (void)why;
     b->given_up = true;
     b->asked = false;
     b->flush_at = 0;

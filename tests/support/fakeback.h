@@ -11,9 +11,10 @@
  *   changed n=6      ... and a hit of each watch
  *   stranger, theirs-resumed, panic, restart, exit N, killed N, lost, congest, drain, end WHY
  *
- * The words, behind each step: arm(f), arm(f if n > 3), disarm(f), halt, go, leave(running) in the
- * order of the operations; events as they are sent: a#1{"n":5}, trip(limit:figure:action),
- * end(reason PROBE:REACHED>HITS>EMITTED). BUG(...) where the back end's contract is broken. */
+ * The words, behind each step: arm(f), arm(f if n > 3), arm(n of t=2) of a watch that comes from a
+ * hit, disarm(f), halt, go, leave(running) in the order of the operations; events as they are sent:
+ * a#1{"n":5}, trip(limit:figure:action), end(reason PROBE:REACHED>HITS>EMITTED). BUG(...) where the
+ * back end's contract is broken. */
 #pragma once
 
 #include "session/session.h"

@@ -31,7 +31,11 @@ static void over(void *ctx, struct session *session, enum session_outcome outcom
     session_free(session);
 }
 
-static const struct session_hooks hooks = {on_event, count_hit, end_run, reachable, over};
+static const struct session_hooks hooks = {.event = on_event,
+                                           .count_hit = count_hit,
+                                           .end_run = end_run,
+                                           .reachable = reachable,
+                                           .over = over};
 
 /* ---- the script ---- */
 

@@ -1,6 +1,7 @@
 """What the live tests of gdb:// need: fixtures built for several processors, stubs, programs to attach to, and
 proofs that a program was left as it was found. Every process that is started here is ended here, by its pid."""
 import json, mmap, os, random, re, shutil, signal, socket, struct, subprocess, sys, tempfile, threading, time, tty
+from eventschema import wrong_events
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -199,11 +200,11 @@ def lldb_server(*arguments):
     return stub
 
 
-def qemu(machine, *arguments, unix=False):
+def qemu(machine, *arguments, unix=False, options=()):
     need(EMULATOR[machine])
     port = free_port()
     where = tempfile.mktemp(dir=WORK, suffix=".sock") if unix else str(port)
-    stub = Stub(EMULATOR[machine], "-g", where, *arguments)
+    stub = Stub(EMULATOR[machine], "-g", where, *options, *arguments)
     stub.uri = f"gdb+unix:{where}" if unix else f"gdb://127.0.0.1:{port}"
     stub.binary = ("--binary", arguments[0])
     return stub
@@ -293,10 +294,11 @@ def valgrind(*arguments):
 class Busy(Process):
     PID, TICKS, USR1, READY, INTS = range(5)
 
-    def __init__(self, threads=1, nap=0, leader=True, patient=False, light=False):
-        """A patient one counts SIGINTs, any other dies of them. Of a light one the speed does not matter."""
+    def __init__(self, threads=1, nap=0, leader=True, patient=False, light=False, calm=False):
+        """A patient one counts SIGINTs, any other dies of them; a calm one handles no signals, and may be traced. Of a light
+        one the speed does not matter."""
         path = tempfile.mktemp(dir=WORK, suffix=".shared")
-        self.program = build("busy")
+        self.program = build("busy", *(["-O0", "-DCALM"] if calm else []))
         super().__init__(self.program, path, str(threads), str(nap), *(["patient"] if patient else []), leader=leader)
         self.nap = nap
         until(lambda: os.path.exists(path) and os.path.getsize(path) >= 4096, 5, "the busy program never began")
@@ -377,6 +379,8 @@ class Result:
         self.code, self.out, self.err, self.seconds = code, out, err, seconds
         check(not SPOKE.search(err), "a sanitizer spoke: " + err[:1500])
         self.events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+        wrong = wrong_events(self.events, PICKGLASS)
+        check(not wrong, f"events that the schema refuses: {wrong[:2]}")
 
     def hits(self, probe=None):
         return [e for e in self.events if e["type"] in ("hit", "log", "signal") and (not probe or e["probe"] == probe)]

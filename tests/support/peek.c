@@ -23,7 +23,7 @@ struct peek {
     unsigned rounds;
 };
 
-#define ROUNDS 64
+#define ROUNDS 256
 
 static void fetch(struct peek *peek) {
     for (size_t i = 0; i < peek->memory.want_count; i++) {
@@ -67,6 +67,27 @@ static void add_module(struct peek *peek, const char *path, uint64_t first, bool
     error_free(space_add(&peek->space, module, with_bias ? first - low : 0));
 }
 
+/* The kernel's own library has no file. */
+static void add_vdso(struct peek *peek, const char *pid) {
+    static char image[64 << 10];
+    char path[64], line[4096];
+    unsigned long long low = 0, high = 0;
+    struct module *module;
+    snprintf(path, sizeof path, "/proc/%s/maps", pid);
+    FILE *maps = fopen(path, "re");
+    while (maps && fgets(line, sizeof line, maps))
+        if (strstr(line, "[vdso]") && sscanf(line, "%llx-%llx", &low, &high) == 2)
+            break;
+    if (maps)
+        fclose(maps);
+    if (high - low > sizeof image || pread(peek->mem, image, high - low, (off_t)low) <= 0)
+        return;
+    struct error *error = module_open_image("[vdso]", image, high - low, &module);
+    if (!error)
+        error = space_add(&peek->space, module, low);
+    error_free(error);
+}
+
 static void add_process(struct peek *peek, const char *pid, const char *binary) {
     char path[64], line[4096], last[4096] = "", exe[4096];
     snprintf(path, sizeof path, "/proc/%s/exe", pid);
@@ -94,6 +115,7 @@ static void add_process(struct peek *peek, const char *pid, const char *binary) 
     }
     snprintf(path, sizeof path, "/proc/%s/mem", pid);
     peek->mem = open(path, O_RDONLY | O_CLOEXEC);
+    add_vdso(peek, pid);
 }
 
 /* ---- requests ---- */
@@ -138,15 +160,14 @@ static size_t inlined_in(struct frame *frame) {
 }
 
 /* The n-th frame, inlined calls counted: a called frame, and how many of its inlined calls are
- * further in. `spare` is for callers that expressions ask for. */
-static json_t *go_to_frame(struct peek *peek, size_t n, struct frame frames[2], struct frame *spare,
-                           int *at, unsigned *callers) {
+ * further in. */
+static json_t *go_to_frame(struct peek *peek, size_t n, struct frame frames[2], int *at,
+                           unsigned *callers) {
     frame_start(&frames[0], &peek->space, &peek->memory, &peek->registers);
     *at = 0;
     for (size_t inlined; n > (inlined = inlined_in(&frames[*at])); n -= inlined + 1) {
         const char *why = "";
         enum unwind_result result;
-        frames[1 - *at].scratch = NULL;
         while ((result = frame_unwind(&frames[*at], &frames[1 - *at], &why)) == UNWIND_AGAIN)
             fetch(peek);
         if (result != UNWIND_OK)
@@ -154,8 +175,6 @@ static json_t *go_to_frame(struct peek *peek, size_t n, struct frame frames[2], 
         *at = 1 - *at;
     }
     *callers = (unsigned)n;
-    memset(spare, 0, sizeof *spare);
-    frames[*at].scratch = spare;
     return NULL;
 }
 
@@ -202,13 +221,13 @@ static json_t *show(struct peek *peek, const struct target_expr *expr, struct fr
 
 static json_t *evaluate(struct peek *peek, const json_t *request) {
     const char *text = json_string_value(json_object_get(request, "expr"));
-    static struct frame frames[2], spare;
+    static struct frame frames[2];
     struct target_expr *expr;
     size_t column;
     int at;
     unsigned callers;
     json_t *wrong = go_to_frame(peek, (size_t)json_integer_value(json_object_get(request, "frame")),
-                                frames, &spare, &at, &callers);
+                                frames, &at, &callers);
     if (wrong)
         return wrong;
     struct frame *frame = &frames[at];
@@ -233,12 +252,12 @@ static json_t *evaluate(struct peek *peek, const json_t *request) {
 }
 
 static json_t *list_variables(struct peek *peek, const json_t *request) {
-    static struct frame frames[2], spare;
+    static struct frame frames[2];
     int at;
     unsigned callers;
     json_t *list = json_array();
     json_t *wrong = go_to_frame(peek, (size_t)json_integer_value(json_object_get(request, "frame")),
-                                frames, &spare, &at, &callers);
+                                frames, &at, &callers);
     if (wrong)
         return wrong;
     struct frame *frame = &frames[at];
@@ -274,6 +293,7 @@ static json_t *stack(struct peek *peek, const json_t *request) {
     struct stack_line lines[STACK_INLINED];
     json_t *list = json_array();
     size_t max = (size_t)json_integer_value(json_object_get(request, "max"));
+    bool past_main = json_is_true(json_object_get(request, "past_main"));
     const char *why = "";
     int at = 0;
     frame_start(&frames[0], &peek->space, &peek->memory, &peek->registers);
@@ -281,7 +301,7 @@ static json_t *stack(struct peek *peek, const json_t *request) {
         size_t n = frame_lines(&frames[at], lines);
         for (size_t i = 0; i < n && json_array_size(list) < max; i++)
             json_array_append_new(list, line_json(&lines[i]));
-        if (!strcmp(lines[n - 1].function, "main"))
+        if (!past_main && !strcmp(lines[n - 1].function, "main"))
             break;
         enum unwind_result result;
         while ((result = frame_unwind(&frames[at], &frames[1 - at], &why)) == UNWIND_AGAIN)
@@ -298,7 +318,8 @@ static json_t *places(struct peek *peek, const json_t *request) {
     struct place_query query = {.inlined = true, .max = 256, .function = text};
     const char *colon = text ? strrchr(text, ':') : NULL;
     char file[4096];
-    if (colon && isdigit((unsigned char)colon[1]) && (colon == text || colon[-1] != ':')) {
+    bool numbered = colon && colon[1] && !colon[1 + strspn(colon + 1, "0123456789")];
+    if (numbered && (colon == text || colon[-1] != ':')) {
         snprintf(file, sizeof file, "%.*s", (int)(colon - text), text);
         query = (struct place_query){
             .file = file, .line = (unsigned)strtoul(colon + 1, NULL, 10), .inlined = true};

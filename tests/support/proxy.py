@@ -6,7 +6,7 @@ and keeps what it has seen.
     proxy.end()
 
 A Fault is (begin of a request, what is done to its reply); `nth` says which of them it is (1: the first), `every` all
-from there on. What can be done stands in REPLIES and LINKS; MANNERS say how bytes go. `proxy.log` has every packet as
+from there on. What can be done stands in REPLIES and LINKS, or is a function from reply to reply; MANNERS say how bytes go. `proxy.log` has every packet as
 (direction, kind, payload); `proxy.on_packet(n, payload)` is called before the n-th packet of pickglass is passed on.
 Each connection to the proxy becomes one to the stub, for as long as `reconnects` allows."""
 import collections, re, socket, threading, time
@@ -238,8 +238,8 @@ class Link:
 
     def spoil(self, payload, raw, what):
         """True: pickglass does not get the reply as it is meant."""
-        if what in REPLIES:
-            self.give(packet(REPLIES[what](payload)))
+        if callable(what) or what in REPLIES:
+            self.give(packet(REPLIES.get(what, what)(payload)))
         elif what == "checksum":
             self.give(raw[:-2] + (b"00" if raw[-2:] != b"00" else b"11"))
             if self.acks:

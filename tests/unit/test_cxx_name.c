@@ -14,6 +14,18 @@ Test(cxx_name, canonical) {
         {"A<long long int>::f<int>", "A<long long>::f<int>"},
         {"printer<intptr>", "printer<intptr>"},
         {"operator<< <int>", "operator<< <int>"},
+        {"operator!=<const int *, A<long int>>", "operator!=<int const*, A<long> >"},
+        {"C::operator()<const B &>", "C::operator()<B const&>"},
+        {"operator-><long int>", "operator-><long>"},
+        {"my_operator<long int>", "my_operator<long>"},
+        {"C::operator bool", "C::operator bool"},
+        {"C<const T *>::operator<", "C<T const*>::operator<"},
+        {"f<const char *>", "f<char const*>"},
+        {"f<const char*, char const *>::g", "f<char const*, char const*>::g"},
+        {"pair<const A<const B &>, unsigned const>", "pair<A<B const&> const, unsigned int const>"},
+        {"A<const long unsigned int>", "A<unsigned long const>"},
+        {"F<int (const char *)>", "F<int (char const*)>"},
+        {"const A<constant>", "const A<constant>"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct buffer out = BUFFER_INIT(1024);

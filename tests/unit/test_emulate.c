@@ -172,3 +172,28 @@ Test(emulate, what_it_does_not_know_is_refused) {
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         cr_expect(!emulate_decode(refused[i], sizeof refused[i], AT, &emulation), "form %zu", i);
 }
+
+Test(emulate, what_repeats) {
+    static const struct {
+        uint8_t code[8];
+        bool repeats;
+    } cases[] = {
+        {{0xf3, 0xaa}, true},                         /* rep stosb */
+        {{0xf3, 0x48, 0xa5}, true},                   /* rep movsq */
+        {{0xf2, 0xae}, true},                         /* repne scasb */
+        {{0xeb, 0xfe}, true},                         /* jmp . */
+        {{0x75, 0xfe}, true},                         /* jne . */
+        {{0xe2, 0xfe}, true},                         /* loop . */
+        {{0x06}, true},                               /* none in 64-bit mode */
+        {{0xaa}, false},                              /* stosb */
+        {{0xeb, 0x00}, false},                        /* jmp to the next */
+        {{0xf3, 0x0f, 0x1e, 0xfa}, false},            /* endbr64 */
+        {{0xf3, 0x90}, false},                        /* pause */
+        {{0xf3, 0xc3}, false},                        /* repz ret */
+        {{0xf3, 0x0f, 0x10, 0x45, 0xf8}, false},      /* movss -8(%rbp),%xmm0 */
+        {{0xff, 0x25, 0x00, 0x00, 0x00, 0x00}, false} /* jmp *0(%rip) */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        cr_expect(emulate_repeats(cases[i].code, sizeof cases[i].code) == cases[i].repeats,
+                  "case %zu", i);
+}

@@ -9,11 +9,11 @@ Test(error, carries_class_and_message) {
 }
 
 Test(error, wrap_puts_the_context_in_front) {
-    struct error *error = error_new(ERROR_UNSUPPORTED, "refused");
+    struct error *error = error_new(ERROR_LIMIT, "refused");
     error = error_wrap(error, "connect to %s:%d", "h", 4040);
     error = error_wrap(error, "target %s", "api-1");
     cr_assert_str_eq(error->message, "target api-1: connect to h:4040: refused");
-    cr_assert_eq(error->class, ERROR_UNSUPPORTED, "a wrap keeps the class");
+    cr_assert_eq(error->class, ERROR_LIMIT, "a wrap keeps the class");
     error_free(error);
 }
 
@@ -47,5 +47,5 @@ Test(error, classes_are_the_exit_codes) {
     cr_assert_eq(ERROR_RECIPE, 2);
     cr_assert_eq(ERROR_RUN, 3);
     cr_assert_eq(ERROR_LIMIT, 5);
-    cr_assert_eq(ERROR_UNSUPPORTED, 77);
+    cr_assert_eq(ERROR_NO_HITS, 6);
 }

@@ -63,8 +63,8 @@ Test(event, the_buffer_is_used_again) {
 }
 
 Test(event, every_type_has_the_documented_name) {
-    static const char *const names[] = {"run",  "armed", "hit",       "log",     "signal", "exit",
-                                        "trip", "error", "aggregate", "verdict", "end"};
+    static const char *const names[] = {"run",  "armed", "hit",   "log", "signal",
+                                        "exit", "trip",  "error", "end"};
     cr_assert_eq(COUNT(names), EVENT_END + 1);
     for (size_t i = 0; i < COUNT(names); i++)
         SHOULD_BE(event_type_name((enum event_type)i), names[i], "type");

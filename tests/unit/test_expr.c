@@ -159,6 +159,7 @@ Test(expr, units_and_percent) {
         {"1Mi == 1048576", "true"},
         {"2Gi == 2147483648", "true"},
         {"1.5ms == 1500us", "true"},
+        {"3e20s", "3e+29ns"},
         {"d > 20ms", "true"},
         {"d < 20ms", "false"},
         {"d + 5ms", "35ms"},

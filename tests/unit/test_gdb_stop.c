@@ -93,7 +93,7 @@ Test(gdb_stop, threads_written) {
 static const char *kinds[] = {"stopped", "exited", "killed", "thread exited", "none resumed"};
 static const char *reasons[] = {"signal",  "swbreak", "hwbreak",        "watch",     "rwatch",
                                 "awatch",  "fork",    "vfork",          "vforkdone", "exec",
-                                "library", "syscall", "syscall return", "other"};
+                                "library", "syscall", "syscall return", "create"};
 
 static void show_thread(struct buffer *out, const char *what, struct gdb_thread thread) {
     if (!thread.pid && !thread.tid)
@@ -112,7 +112,7 @@ static char *told_n(const char *text, size_t n) {
         free(copy);
         return strdup("no");
     }
-    cr_assert(stop.kind <= GDB_NONE_RESUMED && stop.reason <= REASON_OTHER);
+    cr_assert(stop.kind <= GDB_NONE_RESUMED && stop.reason <= REASON_CREATE);
     buffer_printf(&out, "%s %d", kinds[stop.kind], stop.code);
     if (stop.reason)
         buffer_printf(&out, " %s", reasons[stop.reason]);
@@ -163,7 +163,7 @@ Test(gdb_stop, replies) {
         {"T05vfork:p26b5.26b5;", "stopped 5 vfork child p26b5.26b5"},
         {"T05vforkdone:;", "stopped 5 vforkdone"},
         {"T05thread:p1.1;exec:2f62696e2f74727565;", "stopped 5 exec thread p1.1"},
-        {"T05thread:p1.1;create:;", "stopped 5 other thread p1.1"},
+        {"T05thread:p1.1;create:;", "stopped 5 create thread p1.1"},
         {"T05syscall_entry:3b;", "stopped 5 syscall 0x3b"},
         {"T05syscall_return:3b;", "stopped 5 syscall return 0x3b"},
         {"T05replaylog:begin;", "stopped 5"},
@@ -218,7 +218,7 @@ Test(gdb_stop, the_code_has_two_digits) {
         {"T1406:0100000000000000;07:f8e3ffffff7f0000;10:5353eaf7ff7f0000;thread:p255c.255c;core:1;",
          "stopped 20 thread p255c.255c 6=0100000000000000 7=f8e3ffffff7f0000 16=5353eaf7ff7f0000"},
         {"T05create:;06:c0d6dcf7ff7f0000;thread:p24dd.24e0;core:0;",
-         "stopped 5 other thread p24dd.24e0 6=c0d6dcf7ff7f0000"},
+         "stopped 5 create thread p24dd.24e0 6=c0d6dcf7ff7f0000"},
         {"T05fork:p2575.2575;06:0100000000000000;thread:p255c.255c;core:1;",
          "stopped 5 fork thread p255c.255c child p2575.2575 6=0100000000000000"},
         {"T05exec:2f7573722f62696e2f74727565;06:0000000000000000;thread:p255c.255c;core:1;",
@@ -231,73 +231,74 @@ Test(gdb_stop, the_code_has_two_digits) {
     expect_told(cases, COUNT(cases));
 }
 
+static const char *const no_stop_replies[] = {"",
+                                              "O",
+                                              "OK",
+                                              "E01",
+                                              "E.fatal",
+                                              "O48656c6c6f",
+                                              "F0",
+                                              "F-1,4,C",
+                                              "Fwrite,1,2,3",
+                                              "QC1",
+                                              "m1",
+                                              "l",
+                                              "vCont",
+                                              "T",
+                                              "T0",
+                                              "T5",
+                                              "Tx5",
+                                              "Txx",
+                                              "T0x",
+                                              "S",
+                                              "S5",
+
+                                              "S05;",
+                                              "Sxx",
+                                              "S 5",
+                                              "T05thread",
+                                              "T05thread:",
+                                              "T05thread:x;",
+                                              "T05thread:p;",
+                                              "T05thread:p1.;",
+                                              "T05watch:;",
+                                              "T05watch:x;",
+                                              "T05rwatch;",
+                                              "T05vfork:;",
+                                              "T05vfork:x;",
+                                              "T05hwbreak:;06",
+                                              "T05hwbreak:;06;",
+                                              "T05;",
+                                              "T05;;",
+
+                                              "W",
+                                              "Wx",
+                                              "Wxx",
+                                              "W00;",
+                                              "W00;process",
+                                              "W00;process:",
+                                              "W00;process:x",
+                                              "W00,process:1",
+                                              "W00process:1",
+                                              "X",
+                                              "X09;",
+                                              "X09x",
+                                              "w",
+                                              "w00",
+                                              "w00;",
+                                              "w00;x",
+                                              "w0",
+                                              "NN",
+                                              "N1",
+                                              "n",
+                                              "t05",
+                                              "s05",
+                                              "x09"};
+
 Test(gdb_stop, what_is_no_stop_reply) {
-    static const char *const texts[] = {"",
-                                        "O",
-                                        "OK",
-                                        "E01",
-                                        "E.fatal",
-                                        "O48656c6c6f",
-                                        "F0",
-                                        "F-1,4,C",
-                                        "Fwrite,1,2,3",
-                                        "QC1",
-                                        "m1",
-                                        "l",
-                                        "vCont",
-                                        "T",
-                                        "T0",
-                                        "T5",
-                                        "Tx5",
-                                        "Txx",
-                                        "T0x",
-                                        "S",
-                                        "S5",
-
-                                        "S05;",
-                                        "Sxx",
-                                        "S 5",
-                                        "T05thread",
-                                        "T05thread:",
-                                        "T05thread:x;",
-                                        "T05thread:p;",
-                                        "T05thread:p1.;",
-                                        "T05watch:;",
-                                        "T05watch:x;",
-                                        "T05rwatch;",
-                                        "T05vfork:;",
-                                        "T05vfork:x;",
-                                        "T05hwbreak:;06",
-                                        "T05hwbreak:;06;",
-                                        "T05;",
-                                        "T05;;",
-
-                                        "W",
-                                        "Wx",
-                                        "Wxx",
-                                        "W00;",
-                                        "W00;process",
-                                        "W00;process:",
-                                        "W00;process:x",
-                                        "W00,process:1",
-                                        "W00process:1",
-                                        "X",
-                                        "X09;",
-                                        "X09x",
-                                        "w",
-                                        "w00",
-                                        "w00;",
-                                        "w00;x",
-                                        "w0",
-                                        "NN",
-                                        "N1",
-                                        "n",
-                                        "t05",
-                                        "s05",
-                                        "x09"};
-    for (size_t i = 0; i < COUNT(texts); i++) {
-        char *got = told_n(texts[i], strlen(texts[i]));
-        SHOULD_BE(got, "no", texts[i]);
+    for (size_t i = 0; i < COUNT(no_stop_replies); i++) {
+        char *got = told_n(no_stop_replies[i], strlen(no_stop_replies[i]));
+        SHOULD_BE(got, "no", no_stop_replies[i]);
         free(got);
     }
 }

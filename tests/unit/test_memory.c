@@ -15,6 +15,22 @@ Test(memory, what_is_missing_is_wanted_once) {
     memory_free(&memory);
 }
 
+Test(memory, neighbours_are_wanted_together) {
+    static struct memory memory;
+    memory_want(&memory, 0x1100, 16);
+    memory_want(&memory, 0x1120, 16);
+    memory_want(&memory, 0x10f0, 8);
+    cr_assert_eq(memory.want_count, 1);
+    cr_assert_eq(memory.wants[0].address, 0x10f0);
+    cr_assert_eq(memory.wants[0].size, 0x40);
+    memory_want(&memory, 0x1180, 16);
+    cr_assert_eq(memory.want_count, 2, "too far away");
+    memory_want(&memory, 0x1ff0, 16);
+    memory_want(&memory, 0x2000, 16);
+    cr_assert_eq(memory.want_count, 4, "one page may be there without the other");
+    memory_free(&memory);
+}
+
 Test(memory, reads_across_blocks) {
     static struct memory memory;
     char bytes[8];

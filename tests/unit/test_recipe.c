@@ -198,3 +198,19 @@ Test(recipe, names_that_were_defined_can_be_used) {
         free(errors);
     }
 }
+
+Test(recipe, lines_that_nobody_has_seen_have_names) {
+    static const char name[] = "trace\n\n\n\nLOCATION \"f\"\n--stack \"many\"";
+    static const char text[] =
+        "recipe: 1\nprobes:\n  p:\n    at: f\n    stack: many\n    wehn: x\n";
+    struct recipe *r = NULL;
+    struct error *error = recipe_parse(name, text, strlen(text), NULL, NULL, &r);
+    cr_assert_not_null(error);
+    SHOULD_HOLD(error->message, "--stack \"many\": stack: \"many\" is not", "the line's name");
+    SHOULD_HOLD(error->message, "trace:6:5: unknown key", "a line without a name");
+    cr_expect_null(strstr(error->message, " | "), "an excerpt of what nobody has seen");
+    error_free(error);
+    error = recipe_error(name, (struct mark){4, 9}, "probe \"%s\": no such thing", "p");
+    SHOULD_BE(error->message, "LOCATION \"f\": no such thing", "later");
+    error_free(error);
+}

@@ -56,11 +56,27 @@ static const struct trap yaml_traps[] = {
     {"    log: a: b", 0, "quote"},
     {"    when: s == \"a #b\"", 0, "quote it"},
     {"    capture: {n: s == \"a,b\"}", 0, "quote it"},
+    {"    when: %x", 11, "quote it"},
 };
 
 Test(recipe_traps, what_yaml_would_rewrite_says_quote_it) {
     for (size_t i = 0; i < COUNT(yaml_traps); i++)
         check(&yaml_traps[i]);
+}
+
+static const struct trap tabs[] = {
+    {"\twhen: x", 1, "indented with blanks"},
+    {"  \twhen: x", 3, "indented with blanks"},
+};
+
+Test(recipe_traps, tabs_are_not_said_to_want_quotes) {
+    for (size_t i = 0; i < COUNT(tabs); i++) {
+        char *text = with_lines(tabs[i].line), *errors = errors_of(text);
+        check(&tabs[i]);
+        cr_expect_null(strstr(errors, "quote it"), "%s", errors);
+        free(errors);
+        free(text);
+    }
 }
 
 static const struct trap mistakes[] = {
@@ -69,6 +85,7 @@ static const struct trap mistakes[] = {
     {"    captrue: [a]", 5, "did you mean \"capture\""},
     {"    elephant: 1", 5, "unknown key \"elephant\""},
     {"    timer: 5s", 5, "two triggers"},
+    {"    signal: SIGSEG", 13, "did you mean \"SIGSEGV\""},
     {"    stack: deep", 12, "\"deep\" is not a whole number"},
     {"    stack: -1", 12, "whole number"},
     {"    stack: 99999", 12, "maximum"},

@@ -231,7 +231,8 @@ static void on_state(struct backend *b, struct span result) {
         return;
     }
     b->pid = b->pid ? b->pid : state.pid; /* another one is told by the next stop */
-    copy_text(b, state.command_line, b->command_line, sizeof b->command_line);
+    copy_text(b, state.command_line, b->command, sizeof b->command);
+    b->command[strcspn(b->command, " ")] = '\0'; /* what follows may hold secrets */
     find_breakpoint(b, &state);
     b->info = (struct target_info){.pid = state.pid,
                                    .running = state.running,
@@ -242,7 +243,7 @@ static void on_state(struct backend *b, struct span result) {
                                    .server = "Delve",
                                    .version = b->version,
                                    .language = b->language,
-                                   .command = b->command_line,
+                                   .command = b->command,
                                    .stopped_at = b->stopped_at};
 }
 

@@ -99,6 +99,7 @@ static const struct backend_caps delve_caps = {
     .registers = true,
     .goroutines = true,
     .stops_all = true,
+    .no_name = "could not find symbol value for ",
     .watch_alone =
         "where a breakpoint's own instruction writes what is watched, Delve loses the write, "
         "takes the next breakpoint for it, and the target dies (docs/adr/0006): give the "

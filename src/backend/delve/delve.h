@@ -70,7 +70,7 @@ struct backend {
 
     /* what the handshake found */
     size_t greeting;
-    char version[32], language[64], command_line[512], stopped_at[128];
+    char version[32], language[64], command[512], stopped_at[128];
     int minor; /* of 1.minor */
     bool multiclient, attached, core, started, swept;
     bool asked_follow, follows; /* `target follow-exec`: see delve_ask_follow() */
@@ -137,7 +137,7 @@ enum read_result delve_read(struct backend *b, const struct hit *hit, const stru
                             struct buffer *into, value_ref *out);
 bool delve_came(struct backend *b, const struct hit *hit, const struct want *want);
 void delve_send_reads(struct backend *b); /* as many as should be under way */
-void delve_give_up(struct backend *b);
+void delve_give_up(struct backend *b, const char *why);
 void delve_reads_clear(struct backend *b);
 
 /* answer.c */

@@ -426,16 +426,21 @@ enum read_result delve_read(struct backend *b, const struct hit *hit, const stru
     return convert_answer(b, hit, want, read->result, into, out) ? READ_DONE : READ_AGAIN;
 }
 
-void delve_give_up(struct backend *b) {
+static char *not_read(const char *why) {
+    char *text = NULL;
+    return asprintf(&text, "not read: %s", why) < 0 ? NULL : text;
+}
+
+void delve_give_up(struct backend *b, const char *why) {
     for (struct read *read = b->reads; read; read = read->next) {
         if (read->state > READ_WAITING)
             continue;
         read->state = READ_FAILED;
-        read->error = strdup("not read: max_pause was over");
+        read->error = not_read(why);
     }
     for (struct memory *memory = b->memories; memory; memory = memory->next)
         if (memory->chunks_left && !memory->error)
-            memory->error = strdup("not read: max_pause was over");
+            memory->error = not_read(why);
     b->batch_open = false;
 }
 

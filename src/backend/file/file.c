@@ -12,17 +12,27 @@
 
 #define BIT(trigger) (1u << (trigger))
 
+/* An ELF file that is no program, and what to give instead; NULL: it may be one. */
+static const char *why_not(unsigned type) {
+    switch (type) {
+    case ET_REL: return "is not linked yet: give the program that it becomes part of";
+    case ET_CORE:
+        return "is a core, the memory of a program that has died: give that program's file (and "
+               "of a Go program both: 'dlv+exec:dlv core PROGRAM CORE')";
+    default: return NULL;
+    }
+}
+
 static struct error *open_file(struct backend *b) {
     struct module *module;
     struct error *error = module_open(b->path, &module);
     if (error)
         return error;
-    if (module->elf->type == ET_REL) {
-        module_close(module);
-        return error_new(ERROR_RUN, "%s is not linked yet: give the program it becomes part of",
-                         b->path);
-    }
-    return program_add(&b->program, module, 0);
+    const char *why = why_not(module->elf->type);
+    if (!why)
+        return program_add(&b->program, module, 0);
+    module_close(module);
+    return error_new(ERROR_RUN, "%s %s", b->path, why);
 }
 
 static void tell_connected(struct backend *b) {
@@ -144,6 +154,11 @@ static enum read_result file_read(struct backend *b, const struct hit *hit, cons
     return READ_DONE;
 }
 
+static void file_give_up(struct backend *b, const char *why) {
+    (void)b;
+    (void)why;
+}
+
 static void file_nothing(struct backend *b) {
     (void)b;
 }
@@ -177,7 +192,7 @@ const struct backend_ops file_ops = {
     .arm = file_arm,
     .disarm = file_disarm,
     .read = file_read,
-    .give_up = file_nothing,
+    .give_up = file_give_up,
     .flush = file_flush,
     .resume = file_resume,
     .halt = file_nothing,

@@ -175,6 +175,7 @@ void gdb_resume_request(struct backend *b, reply_fn *on_stop) {
         return;
     gdb_send(b);
     b->running = true;
+    b->trace.told_here = false;
 }
 
 static bool send_one(struct backend *b) {

@@ -152,6 +152,7 @@ static void on_proof(struct backend *b, void *ctx, const char *reply, size_t len
     registers_get(&b->view.registers, (unsigned)b->program.space.arch->pc, &pc);
     b->guards = pc == b->proved_at ? GUARDS : GUARDS_NOT;
     b->stands_on_hit &= pc == b->proved_at;
+    b->trace.told_here = b->stands_on_hit;
     b->trapped_anew =
         true; /* by another breakpoint than the hardware's: that one would hit again */
     LOG(LOG_GDB, 1, "the stub's agent %s",

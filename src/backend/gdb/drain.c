@@ -82,6 +82,9 @@ static void tell_frames(struct backend *b) {
         struct tracepoint *tp = numbered(trace, frame.number);
         if (!tp || !tell_frame(b, tp, &frame, &stop))
             return;
+        trace->last = b->view.registers;
+        trace->last_pc = tp->address;
+        trace->last_lost = false;
         tp->seen++;
         trace->told++;
         trace->pending--;
@@ -107,6 +110,7 @@ static void tell_losses(struct backend *b) {
     struct trace *trace = &b->trace;
     bool known = settle_hits(trace);
     uint64_t lost = trace->pending;
+    trace->last_lost |= lost > 0;
     trace->told += lost;
     trace->pending = 0;
     for (size_t i = 0; lost && i < trace->count; i++) {
@@ -131,7 +135,7 @@ static void tell(struct backend *b) {
     static struct memory aside; /* large; one thread */
     struct program_thread view = b->view;
     struct memory own = b->program.memory;
-    bool given_up = b->program.given_up;
+    const char *given_up = b->program.given_up;
     b->program.memory = aside;
     b->trace.passing = true;
     tell_frames(b);
@@ -270,19 +274,6 @@ void gdb_drain(struct backend *b, void (*then)(struct backend *b)) {
 
 void gdb_on_tick(uv_timer_t *timer) {
     struct backend *b = timer->data;
-    if (b->dead || b->leaving || !b->trace.on)
-        return;
-    if (b->running && !b->proving && !b->interrupts) {
-        b->trace.due = true;
+    if (!b->dead && !b->leaving && b->trace.on && b->running && !b->proving && !b->interrupts)
         gdb_interrupt_target(b);
-    }
-}
-
-void gdb_drain_and_go_on(struct backend *b) {
-    bool due = b->trace.due;
-    b->trace.due = false;
-    if (due && b->trace.on)
-        gdb_drain(b, gdb_continue);
-    else
-        gdb_continue(b);
 }

@@ -83,21 +83,9 @@ static void compose(struct backend *b) {
 
 /* ---- the end ---- */
 
-/* gdbserver may go with a target that is killed at the wrong moment. */
-static bool has_ended(const struct backend *b) {
-    char path[64], state = 'Z';
-    if (!b->local || b->info.pid <= 1)
-        return false;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)b->info.pid);
-    FILE *file = fopen(path, "re");
-    if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        state = 'R';
-    if (file)
-        fclose(file);
-    return state == 'Z' || state == 'X';
-}
-
 static void finish(struct backend *b, bool done) {
+    if (done && b->farewell.departs)
+        gdb_wake_here(b);
     if (b->target.note) {
         gdb_repaired(b, done);
         return;
@@ -105,9 +93,10 @@ static void finish(struct backend *b, bool done) {
     size_t left = b->point_count + b->watch_count + b->trace.count;
     const struct error *error = b->death;
     struct error *told;
-    if (!b->connected)
-        told = error_copy(error); /* nothing was armed */
-    else if (has_ended(b))
+    if (!b->connected) /* nothing was armed */
+        told = error_new(error->class, "%s%s", error->message,
+                         done && !b->farewell.stays && !b->obtained ? "; the target runs on" : "");
+    else if (gdb_ended_here(b))
         told = error_new(error->class, "%s; its target has ended, too%s", error->message,
                          left && !done ? " (what was armed could not be taken out)" : "");
     else if (done)
@@ -323,13 +312,14 @@ static bool said_goodbye(const struct backend *b) {
 bool gdb_farewell(struct backend *b) {
     struct farewell *f = &b->farewell;
     bool touched = b->stop_number || b->point_count || b->watch_count || b->trace.count;
-    bool ours = b->obtained || (b->connected && touched);
+    bool parked = b->connected ? b->info.parked : gdb_is_parked(b);
+    bool ours = b->obtained || (b->connected && touched) || (!b->connected && parked);
     bool again = gdb_uri_again(&b->target);
     if (!ours || b->exited || f->begun || b->destroyed ||
         (!b->stream && (!again || said_goodbye(b))))
         return false;
     f->begun = true;
-    f->stays = !b->stop_number && !b->info.parked && !b->obtained;
+    f->stays = !b->stop_number && !parked && !b->obtained;
     if (b->reader.payload.failed) {
         packet_reader_free(&b->reader);
         b->reader = PACKET_READER_INIT;

@@ -48,7 +48,8 @@ static struct error *gdb_create(const struct backend_setup *setup,
 }
 
 static void gdb_resolve(struct backend *b, struct query *query) {
-    if (b->at_launch && b->program.space.count == 1)
+    bool waits = b->at_launch && b->program.space.count == 1; /* for the libraries */
+    if (waits && gdb_has(&b->features, GDB_LIBRARIES))
         program_resolve_early(&b->program, query, &b->pending);
     else
         program_resolve(&b->program, query, &b->pending);
@@ -133,6 +134,7 @@ static const struct backend_caps gdb_caps = {
     .filters = true,
     .stops_all = true,
     .detaches = true,
+    .takes_binary = true,
 };
 
 const struct backend_ops gdb_ops = {

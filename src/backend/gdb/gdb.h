@@ -17,7 +17,7 @@
  *   stop.c       a stop reply becomes a stop
  *   resume.c     over the breakpoints that threads stand at, and on; halting; leaving
  *   conditions.c conditions that the stub decides
- *   tracepoints.c, drain.c  places where it collects by itself
+ *   traceable.c, tracepoints.c, drain.c  places where it collects by itself
  *   over.c       the same in one write: emulated instructions, hardware for the hottest places
  *   read.c       memory and registers at a stop */
 #pragma once
@@ -114,11 +114,12 @@ struct trace {
     size_t count, cap;
     unsigned next_number;
     enum { TRACE_UNKNOWN, TRACE_ABLE, TRACE_NOT } able;
-    bool adopts;                      /* some sites have stops that might be tracepoints */
-    bool hit;                         /* somebody has run into one of those */
+    bool adopts;        /* some sites have stops that might be tracepoints */
+    bool told_here;     /* the hit of where the thread stands */
+    uint64_t starts[8]; /* where it would start a thread: it is stopped there */
+    size_t start_count;
     bool changed;                     /* the list is not what the stub has */
     bool on;                          /* the stub has it, and collects */
-    bool due;                         /* an interrupt of ours is to drain it */
     bool refused;                     /* a definition */
     uint64_t tid_at;                  /* from the thread pointer */
     unsigned slots[TRACED_REGISTERS]; /* recorded, as trace state variables */
@@ -132,12 +133,12 @@ struct trace {
     uint64_t told, pending;  /* frames since the start; those that are still to be told */
     uint64_t drained;        /* ... that this drain has told */
     uint64_t created, asked_ns;
-    int64_t clock_ns; /* uv_hrtime() of the stub's time 0 */
-    bool overrun;     /* the ring has overwritten something */
-    int64_t late[64]; /* threads whose hits were told as stops, since anybody has run */
-    size_t late_count, asked;
-    uint64_t standing; /* threads at tracepoints: their hits are not collected yet */
-    bool passing;      /* its hits are being told */
+    int64_t clock_ns;      /* uv_hrtime() of the stub's time 0 */
+    bool overrun;          /* the ring has overwritten something */
+    struct registers last; /* what was collected last, of them; and where */
+    uint64_t last_pc;
+    bool last_lost; /* it was overwritten */
+    bool passing;   /* its hits are being told */
 };
 
 /* A system call that a site is about. */
@@ -214,6 +215,7 @@ struct backend {
 
     struct register_place places[ARCH_SLOTS];
     size_t place_count;
+    size_t singles;               /* answers that are still to come */
     struct buffer registers_text; /* the answer to this stop's `g` */
 
     /* conditions.c */
@@ -322,6 +324,9 @@ void gdb_greet(struct backend *b); /* the stream is open */
 void gdb_greet_next(struct backend *b);
 void gdb_greet_anew(struct backend *b); /* from the registers on; then gdb_on_executed() */
 void gdb_greet_failed(struct backend *b, struct error *error);
+/* Was it running before its stub attached to it, or before we came? As far as the greeting has got.
+ */
+bool gdb_is_parked(const struct backend *b);
 /* Reads an object whole into b->transfer. */
 void gdb_transfer(struct backend *b, const char *object, const char *annex,
                   void (*done)(struct backend *b, bool there));
@@ -346,6 +351,8 @@ void gdb_take_expedited(struct backend *b, const struct gdb_stop *stop);
 void gdb_choose_thread(struct backend *b); /* that stopped, for what is asked next */
 /* Of the thread that stopped; `then` may be NULL. */
 void gdb_ask_registers(struct backend *b, void (*then)(struct backend *b));
+/* Those that `g` does not have: qemu's floating-point ones. All in one write. */
+void gdb_ask_single_registers(struct backend *b, void (*then)(struct backend *b));
 
 /* points.c */
 void gdb_arm(struct backend *b, struct site *site);
@@ -383,11 +390,15 @@ void gdb_go_over(struct backend *b, struct point *point); /* and on */
 void gdb_step_over(struct backend *b, struct point *point, bool promoted);
 void gdb_write_step(struct backend *b); /* of `thread` alone, to b->text */
 void gdb_halt(struct backend *b);
-/* A target of this machine gets its SIGINT from us; false: it is not here, or not who we think. */
-bool gdb_signal_here(const struct backend *b);
 void gdb_interrupt_target(struct backend *b);
 void gdb_detach(struct backend *b); /* a stopped target; then gdb_lost() */
 void gdb_leave(struct backend *b, enum leave_how how);
+
+/* here.c: what this machine knows and does of a target that runs on it; of others all are false */
+/* It gets its SIGINT from us; false also where it is not who we think. */
+bool gdb_signal_here(const struct backend *b);
+bool gdb_ended_here(const struct backend *b);
+void gdb_wake_here(const struct backend *b); /* once it is detached from; nothing where it runs */
 
 /* syscalls.c */
 void gdb_arm_syscalls(struct backend *b, struct site *site);
@@ -396,13 +407,23 @@ void gdb_disarm_syscalls(struct backend *b, struct site *site);
  */
 const struct gdb_call *gdb_call_of(const struct backend *b);
 
+/* traceable.c */
+/* Is it known whether hits may be collected? False: an answer is on its way, to gdb_resume(). */
+bool gdb_trace_judge(struct backend *b);
+void gdb_trace_refuse(struct backend *b, const char *why); /* from now on; what there is, stays */
+bool gdb_trace_fits(struct backend *b, uint64_t address);  /* one place, if others may */
+/* At a breakpoint: is that where it starts a thread? Then all become breakpoints, and `then`. */
+bool gdb_trace_ends(struct backend *b, uint64_t pc, void (*then)(struct backend *b));
+/* A stopped thread is about to go on: would the stub miss its hit? */
+bool gdb_trace_is_before_hit(struct backend *b);
+
 /* tracepoints.c */
 /* At a resume: stops become tracepoints where nothing is lost by that, and gdb_resume() is called
  * again. False: there is nothing to do. */
 bool gdb_trace_adopt(struct backend *b);
 bool gdb_trace_takes(struct backend *b, struct site *site); /* instead of a breakpoint */
 bool gdb_trace_has(const struct backend *b, const struct site *site);
-/* The stub's buffer is emptied, if that loses nothing. */
+/* The stub's buffer is begun anew: all tracepoints are taken out and put back. */
 void gdb_trace_renew(struct backend *b, void (*then)(struct backend *b));
 void gdb_trace_forget(struct backend *b); /* the sites of what has left, after a drain */
 struct site *gdb_trace_site_at(const struct backend *b, uint64_t address);
@@ -410,11 +431,12 @@ void gdb_trace_drop(struct backend *b, struct site *site);
 void gdb_trace_update(struct backend *b); /* before a flush: the stub gets what has changed */
 void gdb_trace_define(struct backend *b, void (*then)(struct backend *b));
 void gdb_trace_abandon(struct backend *b); /* another program runs */
+/* All become breakpoints, for good. What was collected is told before. */
+void gdb_trace_fall_back(struct backend *b, const char *why);
 void gdb_trace_free(struct backend *b);
 
 /* drain.c */
 void gdb_drain(struct backend *b, void (*then)(struct backend *b)); /* what was collected is told */
-void gdb_drain_and_go_on(struct backend *b);
 void gdb_on_tick(uv_timer_t *timer);
 
 /* conditions.c */
@@ -449,6 +471,6 @@ enum read_result gdb_read(struct backend *b, const struct hit *hit, const struct
                           struct buffer *into, value_ref *out);
 /* Queues what the program notes as wanted; `then` (may be NULL) when it is there. */
 void gdb_fetch(struct backend *b, void (*then)(struct backend *b));
-void gdb_give_up(struct backend *b);
+void gdb_give_up(struct backend *b, const char *why);
 void gdb_remember_reads(struct backend *b);
 void gdb_predict(struct backend *b, const struct site *site);

@@ -294,6 +294,11 @@ static void tell_hazards(struct backend *b) {
                                     "in its code");
 }
 
+bool gdb_is_parked(const struct backend *b) {
+    bool fresh = b->first_signal == 0 || b->first_signal == 17 || b->first_signal == 19;
+    return (b->attached && fresh && !b->at_launch) || b->stopped_for_us;
+}
+
 static void tell_connected(struct backend *b) {
     b->at_launch = is_launch(b);
     /* qemu-user speaks no NoAck (nor does gdbserver on a serial line), has an auxv, and ignores an
@@ -301,13 +306,12 @@ static void tell_connected(struct backend *b) {
     b->interruptible =
         !b->unreachable && (gdb_has(&b->features, GDB_NO_ACK) || !gdb_has(&b->features, GDB_AUXV) ||
                             gdb_has(&b->features, GDB_PASS_SIGNALS));
-    bool fresh = b->first_signal == 0 || b->first_signal == 17 || b->first_signal == 19;
     const struct arch *arch = b->program.space.arch;
     b->info =
         (struct target_info){.pid = b->thread.pid > 0 ? b->thread.pid : b->thread.tid,
                              .at_launch = b->at_launch,
                              .started = b->started && !b->attached,
-                             .parked = (b->attached && fresh && !b->at_launch) || b->stopped_for_us,
+                             .parked = gdb_is_parked(b),
                              .stays = true,
                              .quitting_kills = b->knows_attached && !b->attached && !b->started,
                              .server = "GDB remote stub",

@@ -77,10 +77,11 @@ static size_t hardware_used(const struct backend *b) {
 }
 
 /* Stubs that tell hardware breakpoints apart (gdbserver) step over them by themselves: a hit is one
- * round trip less. */
+ * round trip less. Not in Go: the processor passes over one by a flag (RF), which is lost when a
+ * goroutine is preempted there, and the hit comes again. */
 bool gdb_may_be_hardware(const struct backend *b, const struct site *site) {
     return gdb_has(&b->features, GDB_HWBREAK) && b->program.space.arch->machine == EM_X86_64 &&
-           site->address_count == 1;
+           site->address_count == 1 && !program_is_go(&b->program);
 }
 
 static bool wants_hardware(const struct backend *b, const struct site *site) {
@@ -271,7 +272,8 @@ static void on_watched(struct backend *b, void *ctx, const char *reply, size_t l
 static enum outcome find_watched(struct backend *b, struct watchpoint *watch,
                                  struct error **error) {
     struct program *p = &b->program;
-    struct loaded *loaded = b->stands_on_hit ? space_at(&p->space, b->hit.pc) : NULL;
+    bool comes_from_hit = b->at_hit && watch->site->watch_from_hit;
+    struct loaded *loaded = comes_from_hit ? space_at(&p->space, b->hit.pc) : NULL;
     uint64_t pc = loaded ? b->hit.pc - loaded->bias : 0;
     const struct compiled *compiled = program_compiled(p, watch->site->watch, loaded, pc, false);
     if (!compiled || compiled->error) {
@@ -414,6 +416,7 @@ void gdb_arm(struct backend *b, struct site *site) {
         return;
     }
     site->armed = true;
+    program_warm(&b->program, site);
     kinds[site->kind].arm(b, site);
 }
 

@@ -66,6 +66,8 @@ void gdb_fetch(struct backend *b, void (*then)(struct backend *b)) {
     gdb_over_want(b);
     if (b->view.lacks && !b->view.whole)
         gdb_ask_registers(b, after_registers);
+    else if (b->view.lacks && b->view.singly)
+        gdb_ask_single_registers(b, after_registers);
     b->view.lacks = false;
     for (size_t i = 0; i < memory->want_count; i++)
         ask_memory(b, memory->wants[i].address, memory->wants[i].size);
@@ -116,6 +118,7 @@ void gdb_predict(struct backend *b, const struct site *site) {
 static void know_the_rest(struct backend *b) {
     struct memory *memory = &b->program.memory;
     b->view.whole |= b->view.lacks;
+    b->view.singly &= !b->view.lacks;
     for (size_t i = 0; i < memory->want_count; i++)
         memory_fill(memory, memory->wants[i].address, "", 0, memory->wants[i].size);
     memory->want_count = 0;
@@ -137,8 +140,8 @@ enum read_result gdb_read(struct backend *b, const struct hit *hit, const struct
     return result;
 }
 
-void gdb_give_up(struct backend *b) {
-    program_give_up(&b->program);
+void gdb_give_up(struct backend *b, const char *why) {
+    program_give_up(&b->program, why);
     b->stop_number++; /* answers that are still to come are dropped */
     b->after_fetch = b->after_registers = NULL;
     b->fetching = 0;

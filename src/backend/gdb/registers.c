@@ -2,7 +2,9 @@
 #include "backend/gdb/gdb.h"
 
 #include "base/log.h"
+#include <elf.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 
 static void place_register(struct backend *b, const struct gdb_register *from) {
@@ -11,7 +13,12 @@ static void place_register(struct backend *b, const struct gdb_register *from) {
     } others[] = {{"rflags", "eflags"}, {"fp", "s0"}, {"zero", "x0"}, {"ra", "ra"}};
     const struct arch *arch = b->program.space.arch;
     struct arch_register reg;
+    char low[32]; /* SVE's z0 to z31 begin with v0 to v31 */
     bool known = arch_register_named(arch, from->name, &reg);
+    if (!known && *from->name == 'z' && arch->machine == EM_AARCH64) {
+        snprintf(low, sizeof low, "v%.30s", from->name + 1);
+        known = arch_register_named(arch, low, &reg);
+    }
     for (size_t i = 0; i < sizeof others / sizeof *others && !known; i++)
         known = !strcmp(from->name, others[i].theirs) &&
                 arch_register_named(arch, others[i].ours, &reg);
@@ -32,6 +39,13 @@ static bool has_slot(const struct backend *b, int slot) {
     return false;
 }
 
+/* lldb-server says "x86_64". Other architectures, too, have a pc and an sp. */
+static bool is_of(const struct gdb_description *description, const struct arch *arch) {
+    const char *told = description->architecture;
+    return !*told || !strncmp(told, arch->bfd, strlen(arch->bfd)) ||
+           !strncmp(told, arch->name, strlen(arch->name));
+}
+
 struct error *gdb_lay_out_registers(struct backend *b) {
     const struct arch *arch = b->program.space.arch;
     if (!b->description.count && !gdb_description_default(arch->name, &b->description))
@@ -39,7 +53,7 @@ struct error *gdb_lay_out_registers(struct backend *b) {
     b->place_count = 0;
     for (size_t i = 0; i < b->description.count; i++)
         place_register(b, &b->description.list[i]);
-    if (!has_slot(b, arch->pc) || !has_slot(b, arch->sp))
+    if (!is_of(&b->description, arch) || !has_slot(b, arch->pc) || !has_slot(b, arch->sp))
         return error_new(ERROR_RUN,
                          "the stub's registers (%s) are not those of a program for %s: is it the "
                          "right file?",
@@ -65,6 +79,11 @@ void gdb_take_expedited(struct backend *b, const struct gdb_stop *stop) {
                 take_register(b, &b->places[k], stop->registers[i].hex, stop->registers[i].len);
 }
 
+/* Is it not in an answer of so many digits? */
+static bool is_beyond(const struct register_place *place, size_t len) {
+    return 2 * (place->offset + place->size) > len;
+}
+
 static void on_registers(struct backend *b, void *ctx, const char *reply, size_t len) {
     void (*then)(struct backend * b) = b->after_registers;
     b->after_registers = NULL;
@@ -78,10 +97,13 @@ static void on_registers(struct backend *b, void *ctx, const char *reply, size_t
     }
     buffer_clear(&b->registers_text);
     buffer_add(&b->registers_text, reply, len);
-    for (size_t i = 0; i < b->place_count; i++)
+    b->view.singly = false;
+    for (size_t i = 0; i < b->place_count; i++) {
         if (2 * b->places[i].offset < len)
             take_register(b, &b->places[i], reply + 2 * b->places[i].offset,
                           len - 2 * b->places[i].offset);
+        b->view.singly |= len && is_beyond(&b->places[i], len);
+    }
     if (then)
         then(b);
 }
@@ -100,4 +122,33 @@ void gdb_ask_registers(struct backend *b, void (*then)(struct backend *b)) {
     b->after_registers = then;
     gdb_choose_thread(b);
     gdb_ask(b, on_registers, (void *)(uintptr_t)b->stop_number, "g");
+}
+
+#define SINGLE_STOP(ctx) ((unsigned)((uintptr_t)(ctx) / ARCH_SLOTS))
+
+static void on_single(struct backend *b, void *ctx, const char *reply, size_t len) {
+    if (!reply || SINGLE_STOP(ctx) != (unsigned)(b->stop_number & (UINT_MAX / ARCH_SLOTS)))
+        return;
+    if (len && *reply != 'E')
+        take_register(b, &b->places[(uintptr_t)ctx % ARCH_SLOTS], reply, len);
+    void (*then)(struct backend * b) = b->after_registers;
+    if (--b->singles)
+        return;
+    b->after_registers = NULL;
+    b->view.singly = b->view.framed = false;
+    if (then)
+        then(b);
+}
+
+void gdb_ask_single_registers(struct backend *b, void (*then)(struct backend *b)) {
+    uintptr_t stop = b->stop_number & (UINT_MAX / ARCH_SLOTS);
+    b->after_registers = then;
+    b->singles = 0;
+    gdb_choose_thread(b);
+    for (size_t i = 0; i < b->place_count; i++) {
+        if (!is_beyond(&b->places[i], b->registers_text.len))
+            continue;
+        b->singles++;
+        gdb_ask(b, on_single, (void *)(stop * ARCH_SLOTS + i), "p%x", b->places[i].number);
+    }
 }

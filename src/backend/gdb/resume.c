@@ -7,9 +7,6 @@
 
 #include "base/log.h"
 #include <inttypes.h>
-#include <signal.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #define FIRST_TICK_MS 20 /* until it is known how large what is collected is */
 #define STEPS_MAX 64     /* signals that may come between a thread and its one step */
@@ -44,7 +41,37 @@ static void write_continue(struct backend *b) {
     }
 }
 
+static void on_put_off(uv_timer_t *timer) {
+    struct backend *b = timer->data;
+    struct buffer reply = b->put_off;
+    b->put_off = BUFFER_INIT(reply.max);
+    if (!b->dead)
+        gdb_on_stop(b, NULL, reply.data, reply.len);
+    buffer_free(&reply);
+    if (!b->dead)
+        gdb_send(b);
+}
+
+/* It has stopped once more already. */
+static bool take_put_off(struct backend *b) {
+    if (b->put_off.len)
+        uv_timer_start(&b->later, on_put_off, 0, 0);
+    return b->put_off.len > 0;
+}
+
+/* The stub would step it over a tracepoint: what happens there is told as if it had said so. */
+static void put_off_hit(struct backend *b) {
+    buffer_puts(&b->put_off, "T05swbreak:;thread:");
+    gdb_thread_write(&b->put_off, b->thread);
+    buffer_putc(&b->put_off, ';');
+    take_put_off(b);
+}
+
 void gdb_continue(struct backend *b) {
+    if (gdb_trace_is_before_hit(b)) {
+        put_off_hit(b);
+        return;
+    }
     write_continue(b);
     gdb_resume_request(b, gdb_on_stop);
     if (b->trace.on)
@@ -159,24 +186,6 @@ static void wait_for_loads(struct backend *b) {
     }
 }
 
-static void on_put_off(uv_timer_t *timer) {
-    struct backend *b = timer->data;
-    struct buffer reply = b->put_off;
-    b->put_off = BUFFER_INIT(reply.max);
-    if (!b->dead)
-        gdb_on_stop(b, NULL, reply.data, reply.len);
-    buffer_free(&reply);
-    if (!b->dead)
-        gdb_send(b);
-}
-
-/* It has stopped once more already. */
-static bool take_put_off(struct backend *b) {
-    if (b->put_off.len)
-        uv_timer_start(&b->later, on_put_off, 0, 0);
-    return b->put_off.len > 0;
-}
-
 void gdb_resume(struct backend *b) {
     if (take_put_off(b) || gdb_trace_adopt(b))
         return;
@@ -207,31 +216,6 @@ void gdb_step_over(struct backend *b, struct point *point, bool promoted) {
     step(b);
 }
 
-/* A traced process gets no signal before its tracer has seen it: one that is not traced is left
- * alone. */
-static bool is_traced(pid_t pid) {
-    char path[64], line[256];
-    int tracer = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", pid);
-    FILE *status = fopen(path, "re");
-    while (status && !tracer && fgets(line, sizeof line, status))
-        sscanf(line, "TracerPid: %d", &tracer);
-    if (status)
-        fclose(status);
-    return tracer > 0;
-}
-
-bool gdb_signal_here(const struct backend *b) {
-    char path[64], exe[4096];
-    pid_t pid = (pid_t)b->info.pid;
-    if (!b->local || pid <= 1)
-        return false;
-    snprintf(path, sizeof path, "/proc/%d/exe", pid);
-    ssize_t n = readlink(path, exe, sizeof exe - 1);
-    exe[n > 0 ? n : 0] = '\0';
-    return n > 0 && !strcmp(exe, b->exec_file) && is_traced(pid) && !kill(pid, SIGINT);
-}
-
 /* gdbserver interrupts the process group of that number, and a process that leads none never stops:
  * where it is one of this machine, the signal comes from us. */
 static bool interrupt_here(const struct backend *b) {
@@ -256,7 +240,9 @@ void gdb_interrupt_target(struct backend *b) {
 /* ---- leaving ---- */
 
 static void on_detached(struct backend *b, void *ctx, const char *reply, size_t len) {
-    (void)ctx, (void)reply, (void)len;
+    (void)ctx, (void)len;
+    if (reply && gdb_ok(reply, len) && b->freeing)
+        gdb_wake_here(b);
     gdb_lost(b, b->last_words);
     b->last_words = NULL;
 }
@@ -314,6 +300,16 @@ static void leave_put_off(struct backend *b) {
         b->pass_signal = b->last.code;
 }
 
+/* Those that no site has asked for: gdbserver (13) leaves in the program what is there at a detach.
+ */
+static void take_out_own(struct backend *b) {
+    for (size_t i = b->point_count; i--;)
+        if (!b->points[i].site) {
+            gdb_point_ask(b, &b->points[i], false, NULL);
+            gdb_point_drop(b, b->points[i].address);
+        }
+}
+
 void gdb_leave(struct backend *b, enum leave_how how) {
     b->leaving = true;
     leave_put_off(b);
@@ -323,6 +319,8 @@ void gdb_leave(struct backend *b, enum leave_how how) {
         gdb_lost(b, NULL);
     else if (how == LEAVE_KILL)
         kill_target(b);
-    else
+    else {
+        take_out_own(b);
         free_target(b);
+    }
 }

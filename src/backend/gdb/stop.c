@@ -217,7 +217,7 @@ static const struct {
            {REASON_VFORKDONE, on_vfork_done},
            {REASON_EXEC, gdb_on_exec},
            {REASON_LIBRARY, gdb_continue},
-           {REASON_OTHER, gdb_continue},
+           {REASON_CREATE, gdb_continue},
            {REASON_SYSCALL, on_syscall},
            {REASON_SYSCALL_RETURN, on_syscall}};
 
@@ -263,7 +263,6 @@ static bool take_interrupt(struct backend *b) {
 }
 
 static void on_signal(struct backend *b) {
-    b->trace.late_count = 0;
     bool ours = take_interrupt(b);
     bool halted = b->halting && (ours || b->last.code == 0 || b->last.code == 17 ||
                                  b->last.code == 19 || b->last.code == SIGNAL_TRAP);
@@ -274,7 +273,7 @@ static void on_signal(struct backend *b) {
             b->interrupts = 0; /* it has come under another name */
         gdb_deliver(b, STOP_HALTED);
     } else if (ours) {
-        gdb_drain_and_go_on(b);
+        gdb_drain(b, gdb_continue);
     } else if (site) {
         deliver_signal(b);
     } else if (b->last.code == SIGNAL_TRAP) {
@@ -285,8 +284,8 @@ static void on_signal(struct backend *b) {
     }
 }
 
-/* A thread that had run into a tracepoint when another one stopped the target is told as a stop,
- * later: gdbserver collects nothing of it then, and steps it over by itself. */
+/* What traceable.c tells of a tracepoint comes here, too: gdbserver collects nothing of it then,
+ * and steps the thread over it by itself. */
 static void stop_known(struct backend *b) {
     uint64_t pc = 0;
     registers_get(&b->view.registers, (unsigned)b->program.space.arch->pc, &pc);
@@ -299,20 +298,20 @@ static void stop_known(struct backend *b) {
     if (b->last.reason == REASON_WATCH || b->last.reason == REASON_RWATCH ||
         b->last.reason == REASON_AWATCH) {
         on_watch(b);
+    } else if (point && gdb_trace_ends(b, pc, point->site ? stop_known : gdb_continue)) {
+        return;
     } else if (point && !point->site) {
         look_for_libraries(b, point);
     } else if (point && gdb_over_failed(b)) {
         gdb_step_over(b, point, false);
     } else if (point) {
-        b->trace.late_count = 0;
+        b->trace.told_here = true;
         point->hits++;
-        b->trace.hit = true;
         fill_hit(b, point->site);
         identify(b);
     } else if (b->last.reason == REASON_SWBREAK && gdb_trace_site_at(b, pc)) {
-        fill_hit(b, gdb_trace_site_at(b, pc)); /* told late */
-        if (b->trace.late_count < sizeof b->trace.late / sizeof *b->trace.late)
-            b->trace.late[b->trace.late_count++] = b->thread.tid;
+        b->trace.told_here = true;
+        fill_hit(b, gdb_trace_site_at(b, pc));
         identify(b);
     } else {
         on_signal(b);

@@ -1,121 +1,17 @@
 /* Tracepoints (manual, appendix E.6): the stub collects, nobody stops, and drain.c fetches it all.
  *
  * Only where each event stays what it would be at a stop: all that is read can be collected, no hit
- * decides anything, and its thread is known. A frame tells no thread, so it collects what glibc
- * keeps of it behind the thread pointer.
- *
- * A forked child inherits a tracepoint's instruction, and no request takes it out of there: a
- * program that might fork gets none. */
+ * decides anything, its thread is known, and none is missed (traceable.c). A frame tells no thread,
+ * so it collects what glibc keeps of it behind the thread pointer. */
 #include "backend/gdb/gdb.h"
 
 #include "base/log.h"
-#include "lang/shape.h"
-#include <elf.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #define BUFFER_SIZE (UINT32_C(8) << 20) /* of the stub, for what it collects */
 #define FIRST_VARIABLE 2                /* 1 is the time */
-
-/* ---- may it be? ---- */
-
-static bool may_fork(struct elf_file *elf) {
-    static const char *const names[] = {
-        "fork",   "vfork", "_Fork",   "posix_spawn", "posix_spawnp", "system",  "popen", "forkpty",
-        "daemon", "clone", "syscall", "dlopen",      "dlmopen",      "wordexp", NULL};
-    return elf_mentions(elf, names);
-}
-
-static bool is_runtime(const char *path) {
-    static const char *const names[] = {"libc.so", "ld-linux", "libpthread.so", "linux-vdso",
-                                        "[vdso]"};
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strncmp(name, names[i], strlen(names[i])))
-            return true;
-    return false;
-}
-
-/* Where struct pthread has its tid, as libthread_db is told: size in bits, number, offset. */
-static bool find_tid(struct backend *b) {
-    struct elf_symbol **list;
-    uint32_t field[3];
-    for (size_t i = 1; i < b->program.space.count; i++) {
-        struct module *module = b->program.space.list[i].module;
-        if (module_symbols_named(module, "_thread_db_pthread_tid", &list) &&
-            elf_read(module->elf, list[0]->address, field, sizeof field) == sizeof field &&
-            field[0] == 32 && field[1] == 1 && field[2] < 65536) {
-            b->trace.tid_at = field[2];
-            return true;
-        }
-    }
-    return false;
-}
-
-static const char *why_not(struct backend *b) {
-    if (!gdb_has(&b->features, GDB_TRACEPOINTS) || !gdb_has(&b->features, GDB_TRACE_STRINGS) ||
-        !gdb_has(&b->features, GDB_TRACE_VARIABLES) ||
-        !gdb_has(&b->features, GDB_TRACE_BUFFER_SIZE) || b->acks)
-        return "the stub has no tracepoints";
-    if (b->program.space.arch->machine != EM_X86_64)
-        return "only x86-64 is traced";
-    if (b->target.extended) /* gdbserver 13, which cannot end tracing without a process */
-        return "the stub would not outlive a program that ends while it is traced";
-    if (b->attached && !b->local)
-        return "it might not stop to be drained";
-    if (!strcmp(program_language(&b->program), "go"))
-        return "Go's runtime starts processes by itself";
-    for (size_t i = 0; i < b->program.space.count; i++) {
-        struct elf_file *elf = b->program.space.list[i].module->elf;
-        if (!is_runtime(elf->path ? elf->path : "") && may_fork(elf))
-            return "it might fork, and its child would die of a tracepoint";
-    }
-    return find_tid(b) ? NULL : "the C library does not tell threads apart";
-}
-
-static void refuse(struct backend *b, const char *why) {
-    LOG(LOG_GDB, 1, "no tracepoints: %s", why);
-    b->trace.able = TRACE_NOT;
-}
-
-static void on_tid(struct backend *b, void *ctx, const char *reply, size_t len) {
-    uint32_t tid = 0;
-    (void)ctx;
-    if (!reply || b->leaving)
-        return;
-    bool same =
-        hex_bytes(reply, len, (uint8_t *)&tid, sizeof tid) == sizeof tid && tid == b->thread.tid;
-    if (same)
-        b->trace.able = TRACE_ABLE;
-    else
-        refuse(b, "its threads have other numbers inside of it");
-    gdb_resume(b);
-}
-
-static void prove_tid(struct backend *b) {
-    uint64_t base = 0;
-    registers_get(&b->view.registers, (unsigned)b->program.space.arch->tls, &base);
-    gdb_ask(b, on_tid, NULL, "m%" PRIx64 ",4", base + b->trace.tid_at);
-    gdb_send(b);
-}
-
-/* Is it known whether? False: an answer is on its way, to gdb_resume(). */
-static bool judge(struct backend *b) {
-    const char *why = b->trace.able == TRACE_UNKNOWN ? why_not(b) : NULL;
-    if (why)
-        refuse(b, why);
-    if (b->trace.able != TRACE_UNKNOWN)
-        return true;
-    if (b->view.whole) {
-        prove_tid(b);
-    } else {
-        gdb_ask_registers(b, prove_tid);
-        gdb_send(b);
-    }
-    return false;
-}
 
 /* ---- a site's programs ---- */
 
@@ -262,7 +158,8 @@ static bool add_tracepoint(struct backend *b, struct site *site, uint64_t addres
     t.pc = t.loaded ? address - t.loaded->bias : 0;
     gdb_agent_site(b, address, &t.site);
     t.site.number = traced_number;
-    bool fine = define(&t);
+    t.why = gdb_trace_fits(b, address) ? NULL : "its instruction may repeat";
+    bool fine = !t.why && define(&t);
     *why = t.why ? t.why : "it is wrong here";
     return fine;
 }
@@ -347,8 +244,9 @@ void gdb_trace_abandon(struct backend *b) {
         gdb_ask(b, NULL, NULL, "QTinit");
     clear(trace);
     trace->able = TRACE_UNKNOWN;
-    trace->adopts = trace->changed = trace->hit = trace->due = false;
-    trace->slot_count = trace->late_count = 0;
+    trace->adopts = trace->changed = trace->last_lost = false;
+    trace->slot_count = trace->start_count = 0;
+    trace->last_pc = 0;
     trace->then = trace->after_drain = NULL;
 }
 
@@ -357,8 +255,10 @@ static void on_defined(struct backend *b, void *ctx, const char *reply, size_t l
     b->trace.refused |= reply && !gdb_ok(reply, len);
 }
 
-static void fall_back(struct backend *b) {
-    refuse(b, "the stub does not take them");
+void gdb_trace_fall_back(struct backend *b, const char *why) {
+    gdb_trace_refuse(b, why);
+    if (b->trace.on)
+        gdb_ask(b, NULL, NULL, "QTStop");
     gdb_ask(b, NULL, NULL, "QTinit");
     for (size_t i = 0; i < b->trace.count; i++) {
         const struct tracepoint *tp = &b->trace.list[i];
@@ -376,7 +276,7 @@ static void on_last(struct backend *b, void *ctx, const char *reply, size_t len)
         return;
     b->trace.on = gdb_ok(reply, len) && !b->trace.refused;
     if (!b->trace.on)
-        fall_back(b);
+        gdb_trace_fall_back(b, "the stub does not take them");
     if (then)
         then(b);
 }
@@ -415,8 +315,7 @@ static void ask_start(struct backend *b) {
     gdb_ask(b, on_last, NULL, "QTStart");
 }
 
-/* What is there already stays in its place: a thread that stands at a tracepoint that is put there
- * anew is stepped over it by gdbserver, and its hit is lost. */
+/* What is there already stays in its place. */
 static void ask_changes(struct backend *b) {
     ask_variables(b);
     ask_definitions(b);
@@ -452,18 +351,32 @@ void gdb_trace_update(struct backend *b) {
     gdb_drain(b, define_drained);
 }
 
-/* ---- from stops to tracepoints ---- */
+/* ---- its buffer ---- */
 
-/* Where others may have hit what is taken out, and not been told of yet, their hits would be lost.
- */
-static bool is_alone(const struct backend *b) {
-    char path[64];
-    struct stat tasks;
-    if (!b->trace.hit)
-        return true;
-    snprintf(path, sizeof path, "/proc/%" PRId64 "/task", b->info.pid);
-    return b->local && !stat(path, &tasks) && tasks.st_nlink == 3;
+void gdb_trace_renew(struct backend *b, void (*then)(struct backend *b)) {
+    struct trace *trace = &b->trace;
+    size_t kept = 0;
+    if (b->exited) {
+        then(b);
+        return;
+    }
+    for (size_t i = 0; i < trace->count; i++) {
+        struct tracepoint *tp = &trace->list[i];
+        tp->hits = tp->hits_decimal = tp->seen = tp->lost = 0;
+        tp->defined = false;
+        if (tp->leaving)
+            buffer_free(&tp->packets);
+        else
+            trace->list[kept++] = *tp;
+    }
+    trace->count = kept;
+    trace->on = false;
+    trace->slots_defined = 0;
+    trace->at = trace->used = trace->told = 0;
+    gdb_trace_define(b, then);
 }
+
+/* ---- from stops to tracepoints ---- */
 
 static void adopt_site(struct backend *b, struct site *site) {
     if (gdb_trace_takes(b, site))
@@ -479,10 +392,10 @@ bool gdb_trace_adopt(struct backend *b) {
     if (!trace->adopts || b->exited || b->leaving ||
         (b->at_launch && b->at_base)) /* its libraries are not there yet */
         return false;
-    if (!judge(b))
+    if (!gdb_trace_judge(b))
         return true;
     trace->adopts = false;
-    for (size_t i = b->point_count; trace->able == TRACE_ABLE && is_alone(b) && i--;)
+    for (size_t i = b->point_count; trace->able == TRACE_ABLE && i--;)
         if (i < b->point_count && b->points[i].site)
             adopt_site(b, b->points[i].site);
     /* What can only be proved at a hit comes again. */

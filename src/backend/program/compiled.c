@@ -2,6 +2,7 @@
 #include "backend/program/program.h"
 
 #include "lang/shape.h"
+#include "symbol/go_types.h"
 #include <stdlib.h>
 
 #define COMPILED_MAX 65536 /* then all are forgotten: timers see many places */
@@ -23,6 +24,8 @@ static void compile(struct program *program, struct compiled *compiled, struct l
                                .shape = lang_shape};
     compiled->error =
         target_expr_compile(compiled->text, &site, &compiled->expr, &compiled->column);
+    if (function && unit_is_go(function->unit)) /* its value may have interfaces inside */
+        go_types_read(loaded->module);
 }
 
 const struct compiled *program_compiled(struct program *program, const char *text,
@@ -52,17 +55,23 @@ static bool has_name(const struct names_at *list, const char *name) {
     return false;
 }
 
+/* What Go's compiler adds for itself: dictionaries, closures, the bodies of range loops. */
+static bool is_hidden(const char *name) {
+    return *name == '.' || *name == '#';
+}
+
 static void add_names(struct names_at *list, const struct scope *scope, bool arguments,
                       unsigned line) {
     for (size_t i = 0; i < scope->variable_count; i++) {
         const struct variable *variable = &scope->variables[i];
-        bool later = line && variable->line >= line; /* Go: not declared yet */
-        if (variable->parameter != arguments || variable->declaration || later ||
-            !*variable->name || has_name(list, variable->name))
+        const char *name = variable->name + (*variable->name == '&'); /* Go: moved to the heap */
+        bool later = line && variable->line >= line;                  /* Go: not declared yet */
+        if (variable->parameter != arguments || variable->declaration || variable->result ||
+            later || !*name || is_hidden(name) || has_name(list, name))
             continue;
         const char **slot = ARRAY_ADD(list->names, list->count, list->cap);
         if (slot)
-            *slot = variable->name;
+            *slot = name;
     }
 }
 

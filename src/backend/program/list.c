@@ -13,6 +13,7 @@ struct rows {
     char **list;
     size_t count, cap;
     regex_t *regex;
+    bool full; /* there are more than LIST_MAX */
 };
 
 static bool add(struct rows *rows, const char *text) {
@@ -21,21 +22,29 @@ static bool add(struct rows *rows, const char *text) {
     char **slot = rows->count < LIST_MAX ? ARRAY_ADD(rows->list, rows->count, rows->cap) : NULL;
     if (slot)
         *slot = strdup(text);
-    return slot && *slot;
+    rows->full |= !slot || !*slot;
+    return !rows->full;
 }
 
 static bool add_function(void *ctx, const char *name) {
     return add(ctx, name);
 }
 
-static bool add_name(void *ctx, struct unit *unit, const struct names *names,
+static bool add_type(void *ctx, struct unit *unit, const struct names *names,
                      const struct name *name) {
     struct buffer text = BUFFER_INIT(1 << 16);
     (void)unit;
+    if (name->declaration)
+        return true;
     name_qualified(names, name, &text);
     bool going = !text.data || text.failed || add(ctx, text.data);
     buffer_free(&text);
     return going;
+}
+
+/* A constant of a class has its value where it is declared, and perhaps nowhere else a name. */
+static bool is_declared(struct die die) {
+    return die_flag(die, DW_AT_declaration) && !die_has(die, DW_AT_const_value);
 }
 
 /* "name<TAB>type": the row that is sorted, and taken apart again when it is told. */
@@ -44,8 +53,12 @@ static bool add_variable(void *ctx, struct unit *unit, const struct names *names
     struct rows *rows = ctx;
     struct buffer text = BUFFER_INIT(1 << 16);
     struct die die;
-    if (name->declaration || !die_at(name_place(unit, name), &die))
+    if (!die_at(name_place(unit, name), &die))
         return true;
+    if (is_declared(die)) {
+        die_free(&die);
+        return true;
+    }
     name_qualified(names, name, &text);
     bool wanted = text.data && (!rows->regex || !regexec(rows->regex, text.data, 0, NULL, 0));
     buffer_putc(&text, '\t');
@@ -74,7 +87,7 @@ static void list_files(struct program *program, struct rows *rows) {
 }
 
 static void list_types(struct program *program, struct rows *rows) {
-    module_each(program->space.list[0].module, NAME_TYPE, add_name, rows);
+    module_each(program->space.list[0].module, NAME_TYPE, add_type, rows);
 }
 
 static void list_variables(struct program *program, struct rows *rows) {
@@ -84,12 +97,20 @@ static void list_variables(struct program *program, struct rows *rows) {
 static const struct {
     const char *what;
     void (*list)(struct program *program, struct rows *rows);
-    bool debug_info; /* without it there is nothing to tell */
+    enum needed needed;
 } listings[] = {
-    {"functions", list_functions, false},
-    {"files", list_files, true},
-    {"types", list_types, true},
-    {"variables", list_variables, true},
+    {"functions", list_functions, NEEDS_SYMBOLS},
+    {"files", list_files, NEEDS_VARIABLES},
+    {"types", list_types, NEEDS_VARIABLES},
+    {"variables", list_variables, NEEDS_VARIABLES},
+};
+
+/* What is none of a file's. */
+static const struct {
+    const char *what, *where;
+} elsewhere[] = {
+    {"threads", "of a Delve (dlv://...) and natively (--pid PID)"},
+    {"goroutines", "of a Delve (dlv://...)"},
 };
 
 static int by_text(const void *a, const void *b) {
@@ -106,12 +127,14 @@ static value_ref row_value(const char *row, struct buffer *into) {
     return object;
 }
 
-static value_ref tell(struct rows *rows, struct buffer *into) {
-    value_ref list = value_new(into, VALUE_LIST);
-    if (rows->count)
+static value_ref tell(struct rows *rows, const char *what, struct buffer *into) {
+    value_ref list =
+        rows->full ? value_error(into, "there are more than %d %s: give a pattern", LIST_MAX, what)
+                   : value_new(into, VALUE_LIST);
+    if (rows->count && !rows->full)
         qsort(rows->list, rows->count, sizeof *rows->list, by_text);
     for (size_t i = 0; i < rows->count; i++) {
-        if (!i || strcmp(rows->list[i], rows->list[i - 1]))
+        if (!rows->full && (!i || strcmp(rows->list[i], rows->list[i - 1])))
             value_append(into, list, row_value(rows->list[i], into));
     }
     for (size_t i = 0; i < rows->count; i++)
@@ -127,9 +150,6 @@ value_ref program_list(struct program *program, const struct want *want, struct 
     for (size_t i = 0; i < sizeof listings / sizeof *listings; i++) {
         if (strcmp(listings[i].what, what))
             continue;
-        if (listings[i].debug_info && !program->space.list[0].module->dwarf)
-            return value_error(into, "it has no debug info (build with -g, or install its -dbg or "
-                                     "-dbgsym package)");
         struct error *error = want->pattern ? pattern_compile(&regex, want->pattern) : NULL;
         if (error) {
             value_ref ref = value_error(into, "%s", error->message);
@@ -140,7 +160,12 @@ value_ref program_list(struct program *program, const struct want *want, struct 
         listings[i].list(program, &rows);
         if (want->pattern)
             regfree(&regex);
-        return tell(&rows, into);
+        const struct module *module = program->space.list[0].module;
+        const char *why = rows.count ? NULL : program_lacks(module, listings[i].needed);
+        return why ? value_error(into, "%s %s", module->path, why) : tell(&rows, what, into);
     }
-    return value_error(into, "%s are a running target's, and not listed by this back end", what);
+    const char *where = "nowhere";
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+        where = strcmp(elsewhere[i].what, what) ? where : elsewhere[i].where;
+    return value_error(into, "%s can be listed %s, but not here", what, where);
 }

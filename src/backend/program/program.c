@@ -1,6 +1,8 @@
 #include "backend/program/program.h"
 
 #include "lang/shape.h"
+#include "symbol/go_stack.h"
+#include "symbol/gosym.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -57,6 +59,10 @@ uint64_t program_load_hook(const struct program *program) {
             return list[0]->address + loaded->bias;
     }
     return 0;
+}
+
+bool program_is_go(const struct program *program) {
+    return program->space.count && gosym_of(program->space.list[0].module->elf);
 }
 
 const char *program_language(const struct program *program) {
@@ -146,7 +152,8 @@ void program_resolve(struct program *program, struct query *query, bool *pending
                                 .has_address = !where->function && !where->file && !where->match,
                                 .inlined = !query->own && (!where->has_inlined || where->inlined),
                                 .returns = query->returns,
-                                .entry = query->first};
+                                .entry = query->first,
+                                .terse = query->terse};
     struct place_list found;
     if (where->module && !has_module(program, where->module)) {
         if (pending)
@@ -154,8 +161,12 @@ void program_resolve(struct program *program, struct query *query, bool *pending
         return; /* until it is loaded */
     }
     query->error = space_locate(&program->space, &asked, where->module, &found);
-    if (query->error)
+    if (query->error) {
+        if (!asked.has_address && !where->module)
+            query->error = program_explain(query->error, program->space.list[0].module,
+                                           where->file ? NEEDS_LINES : NEEDS_SYMBOLS);
         return;
+    }
     for (size_t i = 0; i < found.count; i++) {
         struct place *place = place_of(query, &found.list[i]);
         if (place)
@@ -167,9 +178,11 @@ void program_resolve(struct program *program, struct query *query, bool *pending
 
 void program_resolve_early(struct program *program, struct query *query, bool *pending) {
     const struct elf_file *elf = program->space.list[0].module->elf;
-    program_resolve(program, query, pending);
     bool dynamic = elf_section_named((struct elf_file *)elf, ".dynamic") != NULL;
-    if (!query->error || !dynamic || !query->location->function || query->location->module)
+    bool may_come = dynamic && query->location->function && !query->location->module;
+    query->terse |= may_come;
+    program_resolve(program, query, pending);
+    if (!query->error || !may_come)
         return;
     error_free(query->error);
     query->error = NULL;
@@ -188,6 +201,9 @@ struct error *program_judge(struct program *program, const struct judged *judged
     if (!compiled)
         return error_no_memory();
     *column = compiled->column;
+    if (compiled->error && strstr(compiled->error->message, "there is no"))
+        return program_explain(error_copy(compiled->error), loaded ? loaded->module : NULL,
+                               NEEDS_VARIABLES);
     if (compiled->error)
         return error_copy(compiled->error);
     type_print(target_expr_type(compiled->expr), type);
@@ -255,10 +271,20 @@ static void warm_module(struct program *program, const struct loaded *loaded) {
     frame_start(&frame, &program->space, &program->memory, &registers);
     frame_unwind(&frame, &caller, &why);
     memory_forget(&program->memory);
+    go_stack_prepare(loaded->module);
 }
 
-void program_warm(struct program *program) {
-    for (size_t i = 0; i < program->space.count && !program->warm; i++)
+static bool wants_stack(const struct site *site) {
+    for (size_t i = 0; i < site->want_count; i++)
+        if (site->wants[i].kind == WANT_STACK)
+            return true;
+    return false;
+}
+
+void program_warm(struct program *program, const struct site *site) {
+    if (program->warm || !wants_stack(site))
+        return;
+    for (size_t i = 0; i < program->space.count; i++)
         warm_module(program, &program->space.list[i]);
     program->warm = true;
 }
@@ -292,10 +318,10 @@ enum read_result program_identify(struct program *program, struct program_thread
 void program_forget(struct program *program) {
     memory_forget(&program->memory);
     arena_reset(&program->scratch);
-    program->given_up = false;
+    program->given_up = NULL;
 }
 
-void program_give_up(struct program *program) {
-    program->given_up = true;
+void program_give_up(struct program *program, const char *why) {
+    program->given_up = why;
     program->memory.want_count = 0;
 }

@@ -5,6 +5,7 @@
  *   compiled.c   expressions compiled once for each place
  *   read.c       what a recipe wants of a thread that stands still
  *   list.c       what `pickglass list` asks
+ *   lacks.c      what is not found because the file does not have it
  *
  * Nothing here waits. What is missing is noted (`memory.wants`, `thread->lacks`) and answered with
  * READ_AGAIN; the back end fetches all of it in one batch and asks again. */
@@ -25,7 +26,7 @@ struct program {
     struct map compiled, lists, labels;
     struct compiled *newest; /* all of them, to be freed */
     bool warm;
-    bool given_up; /* nothing more is fetched at this stop: max_pause is over */
+    const char *given_up; /* why nothing more is fetched at this stop; or NULL */
     char unavailable[256];
 };
 
@@ -34,6 +35,7 @@ struct program_thread {
     int64_t id;
     struct registers registers;
     bool whole;    /* `registers` has all that there are */
+    bool singly;   /* there are more, which are fetched one by one: when one of them is wanted */
     bool lacks;    /* a register was asked for that has not been fetched */
     bool anywhere; /* it stands at no place that a recipe names: only what is global is meant */
     struct frame frame;
@@ -55,6 +57,7 @@ bool program_unload(struct program *program, bool (*gone)(void *ctx, const struc
  * link.h); 0: there is none. */
 uint64_t program_load_hook(const struct program *program);
 const char *program_language(const struct program *program);
+bool program_is_go(const struct program *program); /* also without debug info */
 
 /* The operations `resolve` and `judge` of a back end. A module that is not loaded leaves a query
  * without places and without an error; *pending (may be NULL) then becomes true. */
@@ -66,8 +69,9 @@ void program_resolve_early(struct program *program, struct query *query, bool *p
 struct error *program_judge(struct program *program, const struct judged *judged,
                             struct buffer *type, size_t *column, const char **unavailable);
 
-/* Reads what stacks will need of all modules, before anybody stands still for it; once. */
-void program_warm(struct program *program);
+/* Reads what stacks will need of all modules, before anybody stands still for it; once, and only if
+ * the site wants stacks. */
+void program_warm(struct program *program, const struct site *site);
 
 /* A thread's registers were filled in; it has not been looked at since. */
 void program_thread_start(struct program *program, struct program_thread *thread);
@@ -91,10 +95,21 @@ enum read_result program_show(struct program *program, struct program_thread *th
 void program_forget(struct program *program);
 
 /* What is not known at this stop stays so: it is told as an error. */
-void program_give_up(struct program *program);
+void program_give_up(struct program *program, const char *why);
 
 /* The list that WANT_LIST asks for, or a VALUE_ERROR. */
 value_ref program_list(struct program *program, const struct want *want, struct buffer *into);
+
+/* What the answer to a question is in. */
+enum needed { NEEDS_SYMBOLS, NEEDS_LINES, NEEDS_VARIABLES };
+
+/* Why nothing can be found in the module, and what to do about it, as "has no ..."; NULL: it has
+ * what is needed. */
+const char *program_lacks(const struct module *module, enum needed needed);
+
+/* The error, and behind it what the module lacks. Takes and returns ownership; NULL stays NULL, and
+ * so does a module. */
+struct error *program_explain(struct error *error, const struct module *module, enum needed needed);
 
 /* compiled.c */
 struct compiled {

@@ -94,11 +94,11 @@ static value_ref line_value(struct reading *r, const struct stack_line *line) {
 }
 
 /* The next words of the stack will be wanted, too: one fetch for many frames. */
-static void fetch_ahead(struct reading *r) {
+static void fetch_ahead(struct reading *r, const struct frame *frame) {
     struct memory *memory = &r->program->memory;
     uint64_t sp;
     if (!memory->want_count ||
-        !registers_get(&r->thread->registers, (unsigned)r->program->space.arch->sp, &sp))
+        !registers_get(&frame->registers, (unsigned)r->program->space.arch->sp, &sp))
         return;
     struct memory_range *last = &memory->wants[memory->want_count - 1];
     if (last->address - sp < STACK_NEAR && last->size < STACK_AHEAD)
@@ -125,7 +125,7 @@ static value_ref read_stack(struct reading *r) {
             break;
         enum unwind_result result = frame_unwind(&frames[at], &frames[1 - at], &why);
         if (result == UNWIND_AGAIN)
-            fetch_ahead(r);
+            fetch_ahead(r, &frames[at]);
         r->again |= result == UNWIND_AGAIN;
         if (result == UNWIND_FAILED)
             value_append(r->into, list, failed(r, why));
@@ -156,7 +156,7 @@ static void put_register(struct reading *r, value_ref object, const char *name, 
 static value_ref read_registers(struct reading *r) {
     const struct arch *arch = r->program->space.arch;
     value_ref object = value_new(r->into, VALUE_OBJECT);
-    if (!r->thread->whole) {
+    if (!r->thread->whole || r->thread->singly) {
         r->thread->lacks = r->again = true;
         return 0;
     }
@@ -210,17 +210,19 @@ enum read_result program_read(struct program *program, struct program_thread *th
     if (!thread->framed)
         program_thread_start(program, thread);
     r.moment = hit->site ? moments[hit->site->kind] : AT_PLACE;
+    if (want->returning && r.moment == AT_PLACE)
+        r.moment = AT_RETURN;
     if (!thread->anywhere && r.moment < AT_SYSCALL)
         r.loaded = thread->frame.loaded;
     r.pc = r.loaded ? hit->pc - r.loaded->bias : 0;
     *out = readers[want->kind](&r);
     /* What depends on a register that was not fetched looks as if it were optimised out. */
-    if (!r.again && !(thread->lacks && !thread->whole))
+    if (!r.again && !(thread->lacks && (!thread->whole || thread->singly)))
         return READ_DONE;
     into->len = before; /* what was built of it is built anew */
     if (!program->given_up)
         return READ_AGAIN;
-    *out = value_error(into, "not read: max_pause was over");
+    *out = value_error(into, "not read: %s", program->given_up);
     return READ_DONE;
 }
 

@@ -29,6 +29,15 @@ struct task *native_only_task(void) {
     return NULL;
 }
 
+bool native_stays(void) {
+    for (size_t i = 0; i < all_tasks.cap; i++) {
+        const struct task *task = all_tasks.slots[i].value;
+        if (task && !task->backend->detaching)
+            return true;
+    }
+    return false;
+}
+
 struct task *native_task_add(struct backend *b, pid_t tid, enum task_kind kind) {
     struct task *task = calloc(1, sizeof *task);
     if (!task)
@@ -58,10 +67,20 @@ void native_task_drop(struct task *task) {
         if (b->hit_tasks[i] == task)
             b->hit_tasks[i] = NULL;
     b->task_count -= task->kind == TASK_THREAD;
+    native_forget_backs(b, task->tid);
     map_remove(&all_tasks, (uint64_t)task->tid);
     map_remove(&b->tasks, (uint64_t)task->tid);
     free(task->view);
     free(task);
+}
+
+pid_t *native_tids(size_t *count) {
+    pid_t *tids = malloc((all_tasks.count + 1) * sizeof *tids);
+    *count = 0;
+    for (size_t i = 0; tids && i < all_tasks.cap; i++)
+        if (all_tasks.slots[i].value)
+            tids[(*count)++] = (pid_t)all_tasks.slots[i].key;
+    return tids;
 }
 
 size_t native_each_task(struct backend *b, void (*take)(struct task *task)) {
@@ -177,6 +196,9 @@ static void look_for_sharer(struct task *task) {
 /* Until a scan finds nothing new. Nobody is stopped. */
 struct error *native_attach(struct backend *b) {
     struct error *error = native_look_at(b);
+    if (!error && native_task_of(b->alive)) /* another back end's */
+        error = error_new(ERROR_USAGE, "process %d is a target of this run already: give it once",
+                          b->pid);
     if (!error)
         error = seize(b, b->alive);
     if (!error && !native_open_memory(b))

@@ -1,13 +1,15 @@
 /* Leaving all threads as they were. By now the text is, too, and the kernel detaches only from what
- * stands: each thread stops for a moment. All are told to at once; those that are in a vfork stop
- * when their child has gone on. */
+ * stands: each thread stops for a moment. All are told to at once; one that is in a wait of the
+ * kernel (a vfork, a disk) stops when that is over. It is waited for from the loop: it holds up
+ * nobody else. In the end the kernel lets go of it, when all of us ends; but if its debug registers
+ * are set, it would die of its next hit then, so we stay. */
 #include "backend/ptrace/ptrace.h"
 
 #include "base/log.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ptrace.h>
-#include <time.h>
 
 #define PATIENCE_NS UINT64_C(5000000000)
 #define PEEKED 16
@@ -27,6 +29,10 @@ static bool has_trap_pending(pid_t tid) {
 }
 
 static void detach(struct task *task) {
+    if (task->kept) { /* it is clean, or even another program by now */
+        native_release(task);
+        return;
+    }
     if (task->kind == TASK_FORKED) /* interrupted before its first stop: it has our breakpoints */
         native_clean_child(task->backend, task->tid);
     native_unwatch_task(task);
@@ -59,25 +65,49 @@ static void let_go_if_stopped(struct task *task) {
         let_go(task);
 }
 
-/* It does not stop: the kernel lets go of it when we end. */
+static void tell_late(const struct task *task) {
+    struct backend *b = task->backend;
+    char text[192];
+    if (b->told_late || b->dead)
+        return;
+    b->told_late = true;
+    snprintf(text, sizeof text,
+             "thread %d is in a wait of the kernel (for a child of its vfork, or a disk) with a "
+             "watchpoint set: the run ends when that is over, for without us it would die of it",
+             task->tid);
+    b->events->notice(b->owner, text);
+}
+
 static void give_up(struct task *task) {
+    struct backend *b = task->backend;
+    if (task->watching)
+        tell_late(task);
+    if (task->watching || (b->leaving && native_stays()))
+        return;
     LOG(LOG_NATIVE, 1, "%d does not stop", task->tid);
+    b->abandons = true;
     native_task_drop(task);
 }
 
 void native_detach(struct backend *b) {
-    const struct timespec nap = {.tv_nsec = 50000};
-    uint64_t until = uv_hrtime() + PATIENCE_NS;
     b->frozen = b->detaching = true; /* whatever they stop for, they stay */
+    b->detach_until = uv_hrtime() + PATIENCE_NS;
     native_pump();
     native_each_task(b, ask_to_stop);
-    while (native_each_task(b, let_go_if_stopped) && uv_hrtime() < until) {
-        native_pump();
-        nanosleep(&nap, NULL);
-    }
-    bool all = !native_each_task(b, give_up);
+}
+
+bool native_detached(struct backend *b) {
+    if (!b->detaching)
+        return true;
+    native_pump();
+    size_t left = native_each_task(b, let_go_if_stopped);
+    if (left && uv_hrtime() >= b->detach_until)
+        left = native_each_task(b, give_up);
+    if (left)
+        return false;
     native_release_early(b);
-    if (all && !b->exited)
+    if (!b->abandons && !b->exited)
         native_leave_areas(b);
     b->frozen = b->detaching = false;
+    return true;
 }

@@ -24,7 +24,7 @@ bool native_executes(struct backend *b) {
     task->queued = task->has_registers = task->has_view = task->watching = task->held = false;
     task->signal = 0;
     task->syscall = -1;
-    task->back_count = 0;
+    b->back_count = 0;
     *task->name = '\0';
     b->alive = b->pid;
     b->restarted = true;

@@ -106,24 +106,22 @@ static struct error *open_library(struct backend *b, const struct mapping *mappi
     char path[4200];
     snprintf(path, sizeof path, "/proc/%d/map_files/%llx-%llx", b->alive,
              (unsigned long long)mapping->begin, (unsigned long long)mapping->end);
-    struct error *error = module_open(path, out);
+    struct error *error = module_open_as(path, mapping->path, out);
     if (!error)
         return NULL;
     if (mapping->deleted)
         return error; /* whatever its path leads to is another file */
     error_free(error);
     snprintf(path, sizeof path, "/proc/%d/root%s", b->alive, mapping->path);
-    return module_open(path, out);
+    return module_open_as(path, mapping->path, out);
 }
 
 static struct error *check_library(struct backend *b, const struct mapping *mapping,
                                    struct module *module) {
     uint64_t bias = mapping->begin - (module->elf->low & WHOLE_PAGES);
-    if (!is_what_runs(b, module, bias))
-        return error_new(ERROR_RUN, "the file there is another one than the one that runs");
-    free(module->path);
-    module->path = strdup(mapping->path);
-    return module->path ? NULL : error_no_memory();
+    return is_what_runs(b, module, bias)
+               ? NULL
+               : error_new(ERROR_RUN, "the file there is another one than the one that runs");
 }
 
 /* Said once for each: a probe may be waiting for it. */
@@ -184,7 +182,7 @@ static struct error *add_program(struct backend *b) {
     char path[64];
     struct module *module;
     snprintf(path, sizeof path, "/proc/%d/exe", b->alive);
-    struct error *error = module_open(path, &module);
+    struct error *error = module_open_as(path, b->command, &module);
     if (error)
         return error_wrap(error, "the program of process %d (%s)", b->pid, b->command);
     const struct arch *arch = module->elf->arch;
@@ -195,10 +193,6 @@ static struct error *add_program(struct backend *b) {
                          "gdbserver and gdb://HOST:PORT",
                          b->command, arch ? arch->name : "another processor");
     }
-    free(module->path);
-    module->path = strdup(b->command);
-    if (!module->path)
-        return error_no_memory();
     if (module->note)
         b->events->notice(b->owner, module->note);
     uint64_t entry = native_auxv(b, AT_ENTRY);

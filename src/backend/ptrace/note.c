@@ -21,7 +21,7 @@ struct entry {
 };
 
 struct note {
-    atomic_uint count;
+    atomic_uint count; /* none that is armed is behind these */
     struct entry entries[ENTRIES];
 };
 
@@ -47,20 +47,31 @@ void note_unmap(struct note *note) {
         munmap(note, sizeof *note);
 }
 
-uint32_t note_put(struct note *note, uint32_t entry, pid_t pid, uint64_t address,
-                  uint8_t original) {
-    if (!note)
+/* An entry that stands for nothing; ENTRIES: there is none. Most often the one behind the last. */
+static uint32_t find_free(const struct note *note) {
+    static uint32_t next;
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        uint32_t at = (next + i) % ENTRIES;
+        if (note->entries[at].armed)
+            continue;
+        next = at + 1;
+        return at;
+    }
+    return ENTRIES;
+}
+
+uint32_t note_put(struct note *note, pid_t pid, uint64_t address, uint8_t original) {
+    uint32_t i = note ? find_free(note) : ENTRIES;
+    if (i == ENTRIES)
         return 0;
-    if (!entry && note->count < ENTRIES)
-        entry = atomic_fetch_add(&note->count, 1) + 1;
-    if (!entry)
-        return 0;
-    struct entry *at = &note->entries[entry - 1];
+    struct entry *at = &note->entries[i];
     at->address = address;
     at->pid = pid;
     at->original = original;
     atomic_store(&at->armed, 1);
-    return entry;
+    if (note->count <= i)
+        atomic_store(&note->count, i + 1);
+    return i + 1;
 }
 
 void note_drop(struct note *note, uint32_t entry) {

@@ -14,9 +14,9 @@ int note_create(void);
 struct note *note_map(int fd);
 void note_unmap(struct note *note); /* or NULL */
 
-/* In the worker, before a breakpoint is written. `entry` is 0, or what was returned for this place
- * before; so is the result, 0 where there is no note or no room: then it is not noted. */
-uint32_t note_put(struct note *note, uint32_t entry, pid_t pid, uint64_t address, uint8_t original);
+/* In the worker, before a breakpoint is written: its entry, until note_drop(). 0 where there is no
+ * note or no room: then it is not noted. */
+uint32_t note_put(struct note *note, pid_t pid, uint64_t address, uint8_t original);
 /* ... and after it was taken out. */
 void note_drop(struct note *note, uint32_t entry);
 

@@ -109,13 +109,14 @@ bool native_point_insert(struct backend *b, uint64_t address, struct site *site,
     if (*error)
         return false;
     point->site = site;
-    point->note = note_put(b->note, point->note, b->pid, address, point->original);
+    point->note = note_put(b->note, b->pid, address, point->original);
     point->inserted = true; /* before it is: a thread may run into it at once */
     if (native_write_memory(b, address, &trap, 1))
         return true;
     point->inserted = false;
     b->found_nothing = true;
     *error = refusal(b, address, strerror(errno));
+    note_drop(b->note, point->note);
     return false;
 }
 
@@ -231,13 +232,6 @@ static void disarm_code(struct backend *b, struct site *site) {
     }
 }
 
-static bool wants_stack(const struct site *site) {
-    for (size_t i = 0; i < site->want_count; i++)
-        if (site->wants[i].kind == WANT_STACK)
-            return true;
-    return false;
-}
-
 /* A library may go between the look at its symbols and this one, and come again: its places wait
  * for the next word of the loader then. */
 static bool insert_or_wait(struct backend *b, struct site *site, uint64_t address) {
@@ -258,8 +252,6 @@ static bool insert_or_wait(struct backend *b, struct site *site, uint64_t addres
 }
 
 static void arm_code(struct backend *b, struct site *site) {
-    if (wants_stack(site))
-        program_warm(&b->program);
     if (is_for_hardware(site)) {
         native_arm_hardware(b, site);
         return;
@@ -277,11 +269,9 @@ static void arm_signal(struct backend *b, struct site *site) {
     struct site **slot = ARRAY_ADD(b->signals, b->signal_count, b->signal_cap);
     if (slot)
         *slot = site;
-    for (int i = 1; i < NSIG; i++) {
-        const char *name = sigabbrev_np(i);
-        if (name && !strncmp(site->signal, "SIG", 3) && !strcmp(site->signal + 3, name))
+    for (int i = 1; i < NSIG; i++)
+        if (native_signal_is(i, site->signal))
             return;
-    }
     site->armed = false;
     site->error = error_new(ERROR_RECIPE, "there is no signal \"%s\"", site->signal);
 }
@@ -311,6 +301,7 @@ void native_arm(struct backend *b, struct site *site) {
     if (site->armed)
         return; /* with other conditions or wants: they are ours alone */
     site->armed = true;
+    program_warm(&b->program, site);
     kinds[site->kind].arm(b, site);
 }
 

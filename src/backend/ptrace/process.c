@@ -30,6 +30,11 @@ static long status_number(const char *status, const char *key) {
     return at ? strtol(at + strlen(key), NULL, 10) : 0;
 }
 
+static char state_in(const char *status) {
+    const char *state = strstr(status, "State:\t");
+    return state ? state[strlen("State:\t")] : '?';
+}
+
 FILE *native_proc(const struct backend *b, const char *name) {
     char path[96];
     snprintf(path, sizeof path, "/proc/%d/%s", b->alive, name);
@@ -42,11 +47,27 @@ pid_t native_process_of(pid_t tid) {
     return read_file(path, status, sizeof status) ? (pid_t)status_number(status, "Tgid:") : 0;
 }
 
+char native_state_of(pid_t tid) {
+    char path[64], status[8192];
+    snprintf(path, sizeof path, "/proc/%d/status", tid);
+    return read_file(path, status, sizeof status) ? state_in(status) : 'X';
+}
+
 bool native_descends(const struct backend *b, pid_t tid) {
     char path[64], status[8192];
     snprintf(path, sizeof path, "/proc/%d/status", tid);
     return read_file(path, status, sizeof status) &&
            (status_number(status, "Tgid:") == b->pid || status_number(status, "PPid:") == b->pid);
+}
+
+bool native_parents(pid_t pid, pid_t *parent, pid_t *tracer) {
+    char path[64], status[8192];
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    if (!read_file(path, status, sizeof status))
+        return false;
+    *parent = (pid_t)status_number(status, "PPid:");
+    *tracer = (pid_t)status_number(status, "TracerPid:");
+    return true;
 }
 
 /* ---- may it be traced? ---- */
@@ -56,6 +77,12 @@ static struct error *why_traced(pid_t pid, long tracer) {
     snprintf(path, sizeof path, "/proc/%ld/comm", tracer);
     read_file(path, name, sizeof name);
     name[strcspn(name, "\n")] = '\0';
+    if (!strncmp(name, "pickglass", strlen("pickglass")))
+        return error_new(ERROR_RUN,
+                         "process %d is traced already, by another run of pickglass (its worker is "
+                         "pid %ld): there can be one tracer; several recipes run together in one "
+                         "`pickglass run`",
+                         pid, tracer);
     return error_new(ERROR_RUN,
                      "process %d is traced already, by %s (pid %ld): there can be one tracer; let "
                      "that one go, or automate it (gdb://, dlv://)",
@@ -63,8 +90,7 @@ static struct error *why_traced(pid_t pid, long tracer) {
 }
 
 static bool has_ended(const char *status) {
-    const char *state = strstr(status, "State:\t");
-    return state && (state[7] == 'Z' || state[7] == 'X');
+    return state_in(status) == 'Z' || state_in(status) == 'X';
 }
 
 bool native_find_alive(struct backend *b) {
@@ -82,6 +108,11 @@ bool native_find_alive(struct backend *b) {
     if (dir)
         closedir(dir);
     return found;
+}
+
+/* All but the first of them have been started by the second process. */
+static bool is_of_kernel(pid_t pid, const char *status) {
+    return pid == 2 || status_number(status, "PPid:") == 2;
 }
 
 static struct error *look_at_status(struct backend *b) {
@@ -104,8 +135,11 @@ static struct error *look_at_status(struct backend *b) {
         return error_new(ERROR_RUN, "%d is a thread of process %ld: give that", b->pid, leader);
     if (tracer && tracer != getpid())
         return why_traced(b->pid, tracer);
-    if (!strstr(status, "VmSize:"))
+    if (!strstr(status, "VmSize:") && is_of_kernel(b->pid, status))
         return error_new(ERROR_RUN, "%d is a thread of the kernel: it has no program", b->pid);
+    if (!strstr(status, "VmSize:"))
+        return error_new(ERROR_RUN, "process %d is about to end", b->pid);
+    b->suspended = state_in(status) == 'T';
     return NULL;
 }
 
@@ -119,8 +153,8 @@ struct error *native_look_at(struct backend *b) {
     ssize_t n = readlink(path, exe, sizeof exe - 1);
     if (n < 0)
         return error_new(ERROR_RUN,
-                         "process %d is not ours to look at (%s): be its user, or root (or have "
-                         "CAP_SYS_PTRACE)",
+                         "process %d is not ours to look at (%s): be its user, or root with "
+                         "CAP_SYS_PTRACE (in a container, --cap-add=SYS_PTRACE)",
                          b->pid, strerror(errno));
     exe[n] = '\0';
     snprintf(b->command, sizeof b->command, "%s", exe);

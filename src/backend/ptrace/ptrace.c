@@ -7,15 +7,31 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LEAVE_NS UINT64_C(20000000) /* the loop waits so long for threads to stop at our end */
+#define LEAVING_MS 5                /* ... and looks again so often */
+
+static void tell_suspended(struct backend *b) {
+    char text[160];
+    snprintf(text, sizeof text,
+             "process %d is stopped (SIGSTOP, Ctrl-Z): nothing hits until somebody continues it "
+             "(kill -CONT %d)",
+             b->pid, b->pid);
+    b->events->notice(b->owner, text);
+}
 
 static void tell_connected(struct backend *b) {
     struct utsname kernel;
     uname(&kernel);
     snprintf(b->version, sizeof b->version, "%s %s", kernel.sysname, kernel.release);
     b->info = (struct target_info){.pid = b->pid,
-                                   .running = !b->launched,
+                                   .running = !b->launched && !b->parent,
+                                   .suspended = b->suspended,
                                    .at_launch = b->launched,
+                                   .parked = b->parent,
+                                   .parent = b->parent,
                                    .started = b->launched,
                                    .stays = true,
                                    .server = "ptrace",
@@ -23,8 +39,10 @@ static void tell_connected(struct backend *b) {
                                    .language = program_language(&b->program),
                                    .command = b->command,
                                    .stopped_at = ""};
-    b->running = !b->launched;
+    b->running = b->info.running;
     b->connected = true;
+    if (b->suspended)
+        tell_suspended(b);
     b->events->connected(b->owner, &b->info, NULL);
 }
 
@@ -40,10 +58,22 @@ static void tell_death(struct backend *b) {
 }
 
 void native_deliver_due(struct backend *b);
+static void on_later(uv_timer_t *timer);
+
+/* Threads that do not stop yet hold up nothing else. */
+static void finish_leaving(struct backend *b) {
+    if (native_detached(b)) {
+        b->events->left(b->owner);
+        return;
+    }
+    b->due |= DUE_LEFT;
+    uv_timer_start(&b->later, on_later, LEAVING_MS, 0);
+}
 
 static void on_later(uv_timer_t *timer) {
     struct backend *b = timer->data;
-    static const unsigned order[] = {DUE_LEFT, DUE_LOST, DUE_CONNECTED, DUE_FLUSHED, DUE_STOP};
+    static const unsigned order[] = {DUE_LEFT,    DUE_LOST,     DUE_CONNECTED,
+                                     DUE_FLUSHED, DUE_CHILDREN, DUE_STOP};
     unsigned what = 0;
     for (size_t i = 0; i < sizeof order / sizeof *order && !what; i++)
         what = b->due & order[i];
@@ -51,10 +81,11 @@ static void on_later(uv_timer_t *timer) {
     if (b->due)
         uv_timer_start(&b->later, on_later, 0, 0);
     switch (what) {
-    case DUE_LEFT: b->events->left(b->owner); break;
+    case DUE_LEFT: finish_leaving(b); break;
     case DUE_LOST: tell_death(b); break;
     case DUE_CONNECTED: tell_connected(b); break;
     case DUE_FLUSHED: b->events->flushed(b->owner); break;
+    case DUE_CHILDREN: native_tell_children(b); break;
     case DUE_STOP: native_deliver_due(b); break;
     default: break;
     }
@@ -101,6 +132,7 @@ static struct error *native_create(const struct backend_setup *setup,
                           .memory = -1,
                           .launched = launch,
                           .repair = repair,
+                          .follow = setup->follow,
                           .note = setup->note,
                           .reachable = setup->reachable,
                           .reachable_ctx = setup->reachable_ctx};
@@ -139,8 +171,13 @@ static void tell_reachable(struct backend *b) {
         b->reachable(b->reachable_ctx, uri);
 }
 
+static struct error *begin(struct backend *b) {
+    struct task *child = native_kept_child(b->pid);
+    return b->launched ? begin_launch(b) : child ? native_adopt(b, child) : native_attach(b);
+}
+
 static void native_connect(struct backend *b) {
-    struct error *error = b->launched ? begin_launch(b) : native_attach(b);
+    struct error *error = begin(b);
     if (!error && b->repair)
         native_clear_watches(b);
     if (!error)
@@ -193,6 +230,15 @@ static void let_go(struct backend *b) {
     native_detach(b);
 }
 
+static void wait_detached(struct backend *b, uint64_t until) {
+    const struct timespec nap = {.tv_nsec = 50000};
+    while (!native_detached(b)) {
+        if (uv_hrtime() >= until)
+            return;
+        nanosleep(&nap, NULL);
+    }
+}
+
 /* A program that we have launched and that has run nothing yet would begin without anybody. */
 static void native_leave(struct backend *b, enum leave_how how) {
     bool unused = b->launched && b->at_launch && how == LEAVE_QUIETLY;
@@ -200,6 +246,7 @@ static void native_leave(struct backend *b, enum leave_how how) {
     if ((how == LEAVE_KILL || unused) && !b->exited && b->pid > 0)
         kill(b->pid, SIGKILL);
     let_go(b);
+    wait_detached(b, uv_hrtime() + LEAVE_NS); /* as good as ever that is enough */
     b->running = false;
     native_later(b, DUE_LEFT);
 }
@@ -218,7 +265,9 @@ static void on_closed(uv_handle_t *handle) {
 }
 
 static void native_destroy(struct backend *b) {
+    b->told_late = true; /* nobody listens any more */
     let_go(b);
+    wait_detached(b, UINT64_MAX);
     b->dead = true;
     free_points(b);
     map_free(&b->tasks);
@@ -259,6 +308,7 @@ static const struct backend_caps native_caps = {
     .hardware = true,
     .modules = true,
     .detaches = true,
+    .follows = true,
     .measures = true,
 };
 

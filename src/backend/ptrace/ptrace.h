@@ -4,19 +4,17 @@
  *   process.c   what /proc tells; launching
  *   modules.c   the program and its libraries
  *   exec.c      ... when it executes another
- *   attach.c    seizing all threads; leaving them as they were
+ *   attach.c    seizing all threads
+ *   detach.c    leaving them as they were
+ *   follow.c    children that it forks
  *   wait.c      what the kernel reports, task by task: a table of events
- *   spin.c      how the next hit is waited for
- *   points.c    breakpoints in the text
- *   note.c      where they stand, for main
- *   slots.c     instructions executed away from their place: breakpoints never leave theirs
- *   areas.c     where there is room for such copies
- *   inject.c    one step, one system call
- *   watches.c   watchpoints, and breakpoints of the hardware: the debug registers
- *   syscalls.c  system calls, at their entry and their return
- *   ahead.c     reading what a hit will need before it is asked for
- *   stop.c      hits become a stop; resuming, halting
- *   read.c      memory and registers
+ *   early.c     children that stop before their parents have told of them, or whose parents never
+ * do spin.c      how the next hit is waited for points.c    breakpoints in the text note.c where
+ * they stand, for main slots.c     instructions executed away from their place: breakpoints never
+ * leave theirs areas.c     where there is room for such copies inject.c    one step, one system
+ * call watches.c   watchpoints, and breakpoints of the hardware: the debug registers syscalls.c
+ * system calls, at their entry and their return ahead.c     reading what a hit will need before it
+ * is asked for stop.c      hits become a stop; resuming, halting read.c      memory and registers
  *
  * Only a thread that hits stops, and its pc is moved on before anything else is done: should we die
  * then, the kernel lets it go on from there. Arming stops nobody. The loop runs in the tracer's own
@@ -30,10 +28,11 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
-#define WATCHES 4                  /* debug registers */
-#define AHEAD_MAX 6                /* ranges that are read before they are asked for */
-#define OFTEN_NS UINT64_C(2000000) /* from a resume to the next hit, where hits come often */
-#define BACKS 4 /* signal handlers, one in the other, that have come at breakpoints */
+#define WATCHES 4                        /* debug registers */
+#define AHEAD_MAX 6                      /* ranges that are read before they are asked for */
+#define FALSE_TOLD_NS UINT64_C(50000000) /* how often the session hears of what it is not told */
+#define OFTEN_NS UINT64_C(2000000)       /* from a resume to the next hit, where hits come often */
+#define BACKS 32 /* signal handlers that have come at breakpoints and are not back yet */
 
 struct point;
 
@@ -58,23 +57,30 @@ struct task {
     pid_t tid;
     enum task_kind kind;
     bool stopped, queued, shown, interrupted, watching;
-    bool held; /* in a stop of job control, which is not ours to end */
+    bool held;    /* in a stop of job control, which is not ours to end */
+    bool kept;    /* TASK_FORKED: stands until a back end of its own takes it; clean */
+    bool at_exec; /* ... before the first instruction of another program */
     enum task_stop stands;
-    int signal;                           /* to be handed on when it continues */
-    struct site *site;                    /* that it has hit */
-    uint64_t pc;                          /* where it stands, as its code sees it */
-    bool has_registers, has_view;         /* of this stop */
-    bool undecided;                       /* its condition could not be: backend->condition_error */
-    struct user_regs_struct registers;    /* as they were when it stopped */
-    struct user_regs_struct backs[BACKS]; /* with which it comes back to breakpoints it has hit */
-    unsigned back_count;
-    struct program_thread *view; /* owned; once it has hit */
+    int signal;                        /* to be handed on when it continues */
+    struct site *site;                 /* that it has hit */
+    uint64_t pc;                       /* where it stands, as its code sees it */
+    bool has_registers, has_view;      /* of this stop */
+    bool undecided;                    /* its condition could not be: backend->condition_error */
+    struct user_regs_struct registers; /* as they were when it stopped */
+    struct program_thread *view;       /* owned; once it has hit */
     char name[16];
     uint64_t fault, watched;
     bool has_fault;
     int64_t syscall; /* that it is in; -1: none that is known */
     bool returning;  /* ... and about to leave */
     char call[48];   /* the name of one that a site is about */
+};
+
+/* How a handler that came at a breakpoint comes back to it: on any thread, where it changes them.
+ */
+struct back {
+    pid_t tid; /* on which it came */
+    struct user_regs_struct registers;
 };
 
 /* Memory that the last hit of a point has needed. */
@@ -153,8 +159,11 @@ struct backend {
     void (*reachable)(void *ctx, const char *uri);
     void *reachable_ctx;
     struct note *note;
-    bool repair; /* only to take out what a worker that died has left */
+    bool repair;  /* only to take out what a worker that died has left */
+    bool follow;  /* what it forks is kept for back ends of their own */
+    pid_t parent; /* whose child it was kept from; 0: nobody's */
     bool launched, connected, leaving, dead, exited, pending, at_launch, told_trap, told_step;
+    bool suspended; /* found in a stop of job control, which is not ours to end */
     struct target_info info;
     char command[4096], version[160];
 
@@ -174,6 +183,8 @@ struct backend {
     uint64_t load_at;   /* where the dynamic loader tells debuggers that it has changed something */
     uint64_t syscall_at; /* a syscall instruction in the target; 0: not looked for */
     struct watch watches[WATCHES];
+    struct back backs[BACKS]; /* the newest; rip 0: none */
+    unsigned back_count;
     struct site **signals;
     size_t signal_count, signal_cap;
     struct native_call *calls;
@@ -194,7 +205,12 @@ struct backend {
     struct buffer came_values;
     bool fetched;                  /* something that was not known ahead */
     bool running, halting, frozen; /* as the session sees it; frozen: all tasks are held */
-    bool detaching, restarted; /* restarted: it executes another program, which is not told yet */
+    bool held_up;                  /* ... and one would have gone on meanwhile */
+    uint64_t hold_until;           /* ... those that have stopped by then */
+    bool detaching, looked_for_orphans;
+    bool abandons, told_late; /* detaching: a thread that never stopped; one that must */
+    uint64_t detach_until;    /* ... how long the others are waited for */
+    bool restarted;           /* it executes another program, which is not told yet */
     int exit_status;
     bool by_signal;
     struct buffer verdict; /* of a condition */
@@ -204,7 +220,14 @@ struct backend {
     bool often;             /* the last hit came soon after the last resume */
 };
 
-enum { DUE_CONNECTED = 1, DUE_FLUSHED = 2, DUE_LEFT = 4, DUE_LOST = 8, DUE_STOP = 16 };
+enum {
+    DUE_CONNECTED = 1,
+    DUE_FLUSHED = 2,
+    DUE_LEFT = 4,
+    DUE_LOST = 8,
+    DUE_STOP = 16,
+    DUE_CHILDREN = 32
+};
 void native_later(struct backend *b, unsigned what);
 void native_lost(struct backend *b, struct error *error);
 
@@ -221,7 +244,9 @@ struct error *native_launch(struct backend *b, const char *command);
 uint64_t native_auxv(const struct backend *b, uint64_t key);
 bool native_open_memory(struct backend *b);
 void native_task_name(struct task *task);
-pid_t native_process_of(pid_t tid);                       /* whose thread is it? 0: it is gone */
+bool native_parents(pid_t pid, pid_t *parent, pid_t *tracer); /* false: it is gone */
+pid_t native_process_of(pid_t tid); /* whose thread is it? 0: it is gone */
+char native_state_of(pid_t tid);    /* as in proc(5): 'R', 'S', 'D', ...; 'X': it is gone */
 bool native_descends(const struct backend *b, pid_t tid); /* of our process, or a child of it */
 
 /* attach.c */
@@ -231,26 +256,51 @@ void native_task_drop(struct task *task);
 /* They may be dropped meanwhile, and others added. How many there are afterwards. */
 size_t native_each_task(struct backend *b, void (*take)(struct task *task));
 struct task *native_task_of(pid_t tid); /* of any back end */
+pid_t *native_tids(size_t *count);      /* of all of them; to be freed */
+bool native_stays(void);                /* some back end has tasks that it does not let go of */
 struct task *native_only_task(void);    /* where there is no other, of any back end; else NULL */
 
+/* early.c */
+void native_note_early(pid_t tid);            /* an unknown task has stopped */
+bool native_take_early(pid_t tid);            /* had it? it is known now, or gone */
+void native_release_early(struct backend *b); /* ... children of a target that we leave */
+/* ... children of one that has ended, and will tell of none: they are its back end's. */
+void native_adopt_orphans(struct backend *b);
+
+/* follow.c */
+bool native_has_children(const struct backend *b); /* that are to be told of still */
+/* A child stands at its begin and is clean: it stays, until its own back end takes it or, right
+ * after it was told of, nobody has. False: children are let go. */
+bool native_keep_child(struct task *task);
+void native_tell_children(struct backend *b); /* from the loop */
+struct task *native_kept_child(pid_t pid);    /* of whichever back end; NULL: there is none */
+/* Instead of native_attach(): the child is this back end's now. It runs at the first resume. */
+struct error *native_adopt(struct backend *b, struct task *child);
+
 /* detach.c */
-void native_detach(struct backend *b);
+void native_detach(struct backend *b);   /* begins */
+bool native_detached(struct backend *b); /* none of its tasks is left; false: ask again */
 
 /* wait.c */
 /* Takes all that the kernel has to tell, for all back ends. False: nothing. */
 bool native_pump(void);
 /* Sleeps until there is something, and takes that; false: a signal came first (spin.c's timer). */
 bool native_pump_asleep(void);
-bool native_interrupt(struct task *task); /* and waits until it has stopped; false: it is gone */
+/* It stands when this is true; else it is gone, or will stop before it executes anything more of
+ * the program, and go on by itself then. */
+bool native_interrupt(struct task *task);
 void native_continue(struct task *task);
-void native_freeze(struct backend *b); /* all threads stand, until native_thaw() */
+void native_freeze(struct backend *b); /* no thread executes anything, until native_thaw() */
 void native_thaw(struct backend *b);
-bool native_wait_for(struct task *task); /* the same, of one that will stop by itself */
+bool native_wait_for(struct task *task); /* one that will stop by itself; false: it is gone */
 void native_handle(struct task *task, int status);
-void native_release_early(struct backend *b);
+void native_begin(struct task *task);                /* its first stop */
+void native_release(struct task *task);              /* a child that stands: it goes on, untraced */
+bool native_signal_is(int signal, const char *name); /* "SIGSEGV" */
 struct site *native_signal_site(const struct backend *b, int signal);
 
 /* spin.c */
+uv_loop_t *native_loop(void); /* that all back ends of this process are on; NULL: there was none */
 struct error *native_listen(struct backend *b);
 void native_watch_for_stops(struct backend *b);
 void native_rest(struct backend *b); /* no more looking */
@@ -296,10 +346,11 @@ void native_step_aside(struct task *task, struct point *point);
 uint64_t native_unslot(const struct backend *b, uint64_t pc);
 bool native_has_slot(const struct backend *b, const struct point *point); /* and it is right */
 void native_drop_slot(struct backend *b, struct point *point);
-/* Before a signal is handed on: its handler must not see a slot. */
+/* Before task->signal is handed on: its handler must not see a slot. */
 void native_leave_slot(struct task *task);
-/* Back at a breakpoint that it has hit already, for its instruction's sake? Then it goes on. */
+/* Back at a breakpoint that was hit already, for its instruction's sake? Then it goes on. */
 bool native_is_back(struct task *task, const struct point *point);
+void native_forget_backs(struct backend *b, pid_t tid); /* the thread has ended */
 
 /* watches.c */
 void native_arm_watch(struct backend *b, struct site *site);
@@ -350,8 +401,11 @@ void native_fetch(struct backend *b);
 void native_known(struct backend *b, uint64_t address, uint8_t *bytes, size_t size);
 enum read_result native_read(struct backend *b, const struct hit *hit, const struct want *want,
                              struct buffer *into, value_ref *out);
-void native_give_up(struct backend *b);
+void native_give_up(struct backend *b, const char *why);
 void native_view(struct task *task);
+/* Those that instructions compute with, and the flags. */
+void native_general_from(struct registers *out, const struct user_regs_struct *r);
+void native_general_to(const struct registers *from, struct user_regs_struct *r);
 /* The condition of the site that the task has hit. False: it does not hold. One that cannot be
  * decided holds, and b->condition_error says why. */
 bool native_condition_holds(struct backend *b, struct task *task);

@@ -11,7 +11,8 @@
 
 #define PAGE 4096
 #define BATCH 64
-#define ROUNDS 64 /* of one value: each knows more memory than the one before */
+#define TRIES 40   /* to stop a thread that is to be looked at, of 5 ms each */
+#define ROUNDS 256 /* of one value: each knows more memory than the one before */
 
 bool native_registers(struct task *task) {
     if (!task->has_registers)
@@ -19,28 +20,48 @@ bool native_registers(struct task *task) {
     return task->has_registers;
 }
 
+#define PLACE(name) offsetof(struct user_regs_struct, name)
+#define FLAGS 49
+
 /* In the order of our slots, which are DWARF's. */
+static const size_t general[] = {PLACE(rax), PLACE(rdx), PLACE(rcx), PLACE(rbx), PLACE(rsi),
+                                 PLACE(rdi), PLACE(rbp), PLACE(rsp), PLACE(r8),  PLACE(r9),
+                                 PLACE(r10), PLACE(r11), PLACE(r12), PLACE(r13), PLACE(r14),
+                                 PLACE(r15), PLACE(rip)};
+
+void native_general_from(struct registers *out, const struct user_regs_struct *r) {
+    for (unsigned i = 0; i < sizeof general / sizeof *general; i++) {
+        uint64_t value;
+        memcpy(&value, (const char *)r + general[i], sizeof value);
+        registers_set(out, i, value);
+    }
+    registers_set(out, FLAGS, r->eflags);
+}
+
+void native_general_to(const struct registers *from, struct user_regs_struct *r) {
+    uint64_t value;
+    for (unsigned i = 0; i < sizeof general / sizeof *general; i++)
+        if (registers_get(from, i, &value))
+            memcpy((char *)r + general[i], &value, sizeof value);
+    if (registers_get(from, FLAGS, &value))
+        r->eflags = value;
+}
+
 void native_view(struct task *task) {
     if (!task->view)
         task->view = calloc(1, sizeof *task->view);
     if (!task->view || task->has_view || !native_registers(task))
         return;
     task->has_view = true;
-    const struct user_regs_struct *r = &task->registers;
-    const unsigned long long values[] = {r->rax, r->rdx, r->rcx, r->rbx, r->rsi, r->rdi,
-                                         r->rbp, r->rsp, r->r8,  r->r9,  r->r10, r->r11,
-                                         r->r12, r->r13, r->r14, r->r15, r->rip};
     struct program_thread *view = task->view;
     view->id = task->tid;
     view->whole = view->lacks = view->framed = view->anywhere = false;
     view->registers.arch = task->backend->program.space.arch;
     view->registers.wanted = NULL;
     memset(view->registers.valid, 0, sizeof view->registers.valid);
-    for (unsigned i = 0; i < sizeof values / sizeof *values; i++)
-        registers_set(&view->registers, i, values[i]);
-    registers_set(&view->registers, 49, r->eflags);
-    registers_set(&view->registers, 58, r->fs_base);
-    registers_set(&view->registers, 59, r->gs_base);
+    native_general_from(&view->registers, &task->registers);
+    registers_set(&view->registers, 58, task->registers.fs_base);
+    registers_set(&view->registers, 59, task->registers.gs_base);
 }
 
 /* Those of floats and vectors are fetched when one is asked for. */
@@ -147,6 +168,19 @@ void native_fetch(struct backend *b) {
 
 /* ---- values ---- */
 
+/* One that has to wait for a processor is waited for a while, one that the kernel holds is not. */
+static struct task *stopped_leader(struct backend *b) {
+    struct task *task = native_task_of(b->pid);
+    bool stands = false;
+    for (int i = 0; task && !stands && i < TRIES; i++) {
+        stands = native_interrupt(task);
+        task = native_task_of(b->pid);
+        if (!stands && native_state_of(b->pid) == 'D')
+            break;
+    }
+    return stands ? task : NULL;
+}
+
 /* The thread of a hit; at a halt, the first one, stopped only if its own state is asked for. */
 static struct task *task_of(struct backend *b, const struct hit *hit, const struct want *want) {
     bool ours = b->hits && hit >= b->hits && hit < b->hits + b->stop.count;
@@ -156,15 +190,12 @@ static struct task *task_of(struct backend *b, const struct hit *hit, const stru
         return task;
     bool frozen = b->frozen;
     b->frozen = true; /* whatever it stops for, it stays */
-    task = native_task_of(b->pid);
-    if (task && native_interrupt(task))
-        task = native_task_of(b->pid);
-    else
-        task = NULL;
+    task = stopped_leader(b);
     b->frozen = frozen;
     if (task && native_registers(task)) {
         task->pc = native_unslot(b, task->registers.rip);
         native_view(task);
+        native_task_name(task);
         b->hit_tasks[0] = task;
         b->hits[0].pc = task->pc;
         b->hits[0].thread_name = task->name;
@@ -249,6 +280,6 @@ bool native_condition_holds(struct backend *b, struct task *task) {
     return true;
 }
 
-void native_give_up(struct backend *b) {
-    program_give_up(&b->program);
+void native_give_up(struct backend *b, const char *why) {
+    program_give_up(&b->program, why);
 }

@@ -3,9 +3,12 @@
  * where it is for all other threads. Branches and calls are not copied: their effect is set. */
 #include "backend/ptrace/ptrace.h"
 
+#include "arch/emulate.h"
 #include "base/log.h"
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 
 #define REWRITTEN_MAX 1000 /* slots that one place may use up, as its code changes */
 
@@ -55,17 +58,70 @@ static void move_pc(struct task *task, uint64_t pc) {
 
 /* ---- signals in between ---- */
 
+#define RED_ZONE 128 /* bytes below the stack pointer that are a function's own */
+#define FRAME 4096
 #define RESUME_FLAG (UINT64_C(1) << 16) /* of eflags: set by the kernel as it likes */
 #define RESTARTS(rax) ((int64_t)(rax) <= -512 && (int64_t)(rax) >= -516) /* ERESTART... */
+
+static bool is_fault(int signal) {
+    return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
+           signal == SIGTRAP || signal == SIGSYS;
+}
+
+/* Unlike /proc/PID/mem, with the rights of the target: what would fault does not succeed. */
+static bool transfer(const struct task *task, const struct emulated_access *access, uint8_t *bytes,
+                     bool write) {
+    struct iovec here = {bytes, access->size}, there = {(void *)access->address, access->size};
+    ssize_t n = !access->size ? 0
+                : write       ? process_vm_writev(task->tid, &here, 1, &there, 1, 0)
+                              : process_vm_readv(task->tid, &here, 1, &there, 1, 0);
+    return n == access->size;
+}
+
+/* Others may look at what is stored elsewhere, and the processor alone stores it in one piece. */
+static bool is_own_stack(const struct task *task, const struct emulated_access *access) {
+    return access->address + RED_ZONE - task->registers.rsp < RED_ZONE + FRAME;
+}
+
+static bool watches_memory(const struct backend *b) {
+    for (unsigned i = 0; i < WATCHES; i++)
+        if (b->watches[i].site && !b->watches[i].executes)
+            return true;
+    return false;
+}
+
+/* An instruction that is still to be executed when a signal comes, as the processor would: what the
+ * handler does (Go's leaves, for another thread to go on here) is no hit, then. The signal is
+ * delivered at this very stop. False: it is no simple one, or would fault. */
+static bool carry_out(struct task *task, const struct point *point) {
+    struct emulation emulation;
+    struct emulated_access reads, writes;
+    struct registers registers = {.arch = task->backend->program.space.arch};
+    struct user_regs_struct after = task->registers;
+    uint8_t in[8] = {0}, out[8] = {0};
+    native_general_from(&registers, &task->registers);
+    if (!emulate_decode(point->displaced.bytes, point->displaced.length, point->address,
+                        &emulation) ||
+        !emulate_accesses(&emulation, &registers, &reads, &writes) ||
+        ((reads.size || writes.size) && watches_memory(task->backend)) ||
+        (writes.size && !is_own_stack(task, &writes)) || !transfer(task, &reads, in, false) ||
+        !emulate_run(&emulation, &registers, in, out) || !transfer(task, &writes, out, true))
+        return false;
+    native_general_to(&registers, &after);
+    after.eflags &= ~RESUME_FLAG;
+    return !ptrace(PTRACE_SETREGS, task->tid, NULL, &after);
+}
 
 /* An instruction that is still to be executed (or that has faulted) is executed at its own place,
  * when the handler has returned: it meets our breakpoint once more, with the same registers. */
 static void put_back(struct task *task, uint64_t address) {
-    struct user_regs_struct *back = &task->backs[task->back_count++ % BACKS];
-    *back = task->registers;
-    back->rip = address;
-    if ((int64_t)back->orig_rax >= 0 && RESTARTS(back->rax))
-        back->rax = back->orig_rax;
+    struct backend *b = task->backend;
+    struct back *back = &b->backs[b->back_count++ % BACKS];
+    struct user_regs_struct *registers = &back->registers;
+    *back = (struct back){task->tid, task->registers};
+    registers->rip = address;
+    if ((int64_t)registers->orig_rax >= 0 && RESTARTS(registers->rax))
+        registers->rax = registers->orig_rax;
 }
 
 void native_leave_slot(struct task *task) {
@@ -78,6 +134,8 @@ void native_leave_slot(struct task *task) {
     if (!point)
         return;
     if (!is_behind(point, registers->rip)) {
+        if (point->inserted && task->signal && !is_fault(task->signal) && carry_out(task, point))
+            return;
         put_back(task, point->address);
         move_pc(task, point->address);
         return;
@@ -94,14 +152,22 @@ static bool is_same(const struct user_regs_struct *a, const struct user_regs_str
 
 /* One whose handler has jumped away instead never comes back: it is forgotten for newer ones. */
 bool native_is_back(struct task *task, const struct point *point) {
-    for (unsigned i = 0; i < BACKS && i < task->back_count; i++) {
-        struct user_regs_struct *back = &task->backs[i];
+    struct backend *b = task->backend;
+    for (unsigned i = 0; i < BACKS && i < b->back_count; i++) {
+        struct user_regs_struct *back = &b->backs[i].registers;
         if (back->rip != point->address || !is_same(back, &task->registers))
             continue;
         back->rip = 0;
         return true;
     }
     return false;
+}
+
+/* Another one may get its stack. */
+void native_forget_backs(struct backend *b, pid_t tid) {
+    for (unsigned i = 0; i < BACKS && i < b->back_count; i++)
+        if (b->backs[i].tid == tid)
+            b->backs[i].registers.rip = 0;
 }
 
 /* ---- stepping aside ---- */

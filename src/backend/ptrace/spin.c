@@ -111,7 +111,14 @@ void native_rest(struct backend *b) {
     unblock(true);
 }
 
+static uv_loop_t *loop_of_all;
+
+uv_loop_t *native_loop(void) {
+    return loop_of_all;
+}
+
 struct error *native_listen(struct backend *b) {
+    loop_of_all = b->loop;
     const struct sigaction action = {.sa_handler = on_tick};
     int code = sigaction(SIGALRM, &action, NULL) ? -errno
                                                  : uv_signal_start(&b->child, on_sigchld, SIGCHLD);

@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 
 #define HITS_MAX 64 /* told at once; the others wait */
-#define FALSE_TOLD_NS UINT64_C(50000000)
 
 void native_queue(struct task *task, enum task_stop stands, struct site *site) {
     struct backend *b = task->backend;
@@ -169,14 +168,19 @@ static void drop_false(struct backend *b, uint64_t began_ns) {
     b->queue_count = kept;
 }
 
-/* All were false: that is told now and then, for the limits' sake. */
-static void go_on(struct backend *b) {
+/* What nobody is told of has held the target all the same: now and then, for the limits' sake. */
+static void tell_false(struct backend *b) {
     b->stop.count = 0;
-    native_watch_for_stops(b);
     if (b->resumed_ns - b->false_told_ns < FALSE_TOLD_NS)
         return;
     b->false_told_ns = b->resumed_ns;
     b->events->passed(b->owner, &b->stop);
+}
+
+/* All were false. */
+static void go_on(struct backend *b) {
+    native_watch_for_stops(b);
+    tell_false(b);
 }
 
 /* ---- the stop ---- */
@@ -243,7 +247,14 @@ static void deliver_halt(struct backend *b) {
     tell(b, STOP_HALTED);
 }
 
+/* Of one that was killed in the middle of a fork there is a child that nobody has told of. Those
+ * that are to be followed are told of first: who leaves has no children. */
 static void deliver_exit(struct backend *b) {
+    if (!b->looked_for_orphans && b->by_signal && b->exit_status == SIGKILL)
+        native_adopt_orphans(b);
+    b->looked_for_orphans = true;
+    if (native_has_children(b) && !b->halting)
+        return;
     b->stop = (struct stop){.seen_ns = uv_hrtime()};
     tell(b, STOP_EXITED);
 }
@@ -276,6 +287,8 @@ void native_deliver_due(struct backend *b) {
         native_deliver(b);
     else if (b->halting)
         deliver_halt(b);
+    else
+        tell_false(b);
 }
 
 void native_exited(struct backend *b, int status) {
@@ -321,7 +334,7 @@ void native_resume(struct backend *b) {
     if (b->at_launch)
         run_to_entry(b);
     wait_for_loads(b);
-    if (b->at_launch || b->frozen || b->stop.reason == STOP_HALTED)
+    if (b->at_launch || b->frozen || b->held_up || b->stop.reason == STOP_HALTED)
         native_thaw(b);
     else
         continue_hits(b);

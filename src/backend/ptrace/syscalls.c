@@ -12,12 +12,16 @@
 /* ---- what is armed ---- */
 
 static void trace_calls(struct task *task) {
-    bool ran = !task->stopped;
+    struct backend *b = task->backend;
+    bool frozen = b->frozen;
     pid_t tid = task->tid;
-    if (!ran || task->kind != TASK_THREAD || !native_interrupt(task))
+    if (task->stopped || task->kind != TASK_THREAD)
         return;
+    b->frozen = true; /* whatever it stops for, it stays */
+    bool stopped = native_interrupt(task);
+    b->frozen = frozen;
     task = native_task_of(tid);
-    if (task && !task->queued)
+    if (task && stopped && !task->queued)
         native_continue(task);
 }
 
@@ -81,6 +85,8 @@ static void pass(struct task *task, uint64_t began) {
     b->calls[0].site->false_ns += uv_hrtime() - began;
     b->often = began - b->resumed_ns < OFTEN_NS;
     native_watch_for_stops(b);
+    if (b->resumed_ns - b->false_told_ns >= FALSE_TOLD_NS)
+        native_later(b, DUE_STOP); /* not from here: others may be looking at their tasks */
 }
 
 void native_on_syscall(struct task *task) {

@@ -15,16 +15,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_NS UINT64_C(5000000000) /* how long a thread may take to stop */
+#define CHILD_NS UINT64_C(5000000000) /* how long one that has just begun may take to stop */
+#define HOLD_NS UINT64_C(5000000)     /* ... and one that is asked to, while others may stand */
 #define ROUNDS_MAX 4096
-
-static struct map early; /* first stops of tasks whose parents have not told of them yet */
 
 /* ---- continuing ---- */
 
 void native_continue(struct task *task) {
-    if (task->backend->frozen || !task->stopped)
+    if (!task->stopped || task->kept)
         return;
+    if (task->backend->frozen) {
+        task->backend->held_up = true;
+        return;
+    }
     task->stopped = task->interrupted = false;
     task->stands = STANDS_NOWHERE;
     task->site = NULL;
@@ -37,11 +40,6 @@ void native_continue(struct task *task) {
     task->signal = 0;
 }
 
-static void hold(struct task *task) {
-    if (task->kind == TASK_THREAD)
-        native_interrupt(task);
-}
-
 static void let_run(struct task *task) {
     if (task->queued || !task->stopped)
         return;
@@ -49,19 +47,12 @@ static void let_run(struct task *task) {
     native_continue(task);
 }
 
-void native_freeze(struct backend *b) {
-    b->frozen = true;
-    native_each_task(b, hold);
-}
-
 void native_thaw(struct backend *b) {
-    b->frozen = false;
+    b->frozen = b->held_up = false;
     native_each_task(b, let_run);
 }
 
 /* ---- new tasks ---- */
-
-static void begin(struct task *task);
 
 /* The event does not say what the new task shares: clone() has a flag for each. What it says is the
  * answer where the kernel cannot compare. */
@@ -82,10 +73,9 @@ static void on_child(struct task *task, enum task_kind said) {
         native_task_of((pid_t)tid)
             ? NULL
             : native_task_add(task->backend, (pid_t)tid, kind_of(task, (pid_t)tid, said));
-    if (child && map_get(&early, tid)) {
-        map_remove(&early, tid);
+    if (child && native_take_early((pid_t)tid)) {
         child->stopped = true;
-        begin(child);
+        native_begin(child);
     }
     native_continue(task);
 }
@@ -102,31 +92,26 @@ static void on_vfork(struct task *task) {
     on_child(task, TASK_VFORKED);
 }
 
-/* A child with a memory of its own inherits our breakpoints. It is not followed. */
-static void release(struct task *task) {
+/* One that was killed meanwhile is no more to be let go: its end is still to be taken. */
+void native_release(struct task *task) {
+    task->kept = false;
+    if (!ptrace(PTRACE_DETACH, task->tid, NULL, task->signal) || errno != ESRCH)
+        native_task_drop(task);
+    else
+        task->stopped = false;
+}
+
+/* A child with a memory of its own inherits our breakpoints. */
+static void begin_child(struct task *task) {
     native_clean_child(task->backend, task->tid);
     native_leave_slot(task);
-    ptrace(PTRACE_DETACH, task->tid, NULL, task->signal);
-    native_task_drop(task);
+    if (!native_keep_child(task))
+        native_release(task);
 }
 
-/* Those whose parents have not told of them, and never will to us. */
-void native_release_early(struct backend *b) {
-    for (size_t i = 0; i < early.cap; i++) {
-        pid_t tid = (pid_t)early.slots[i].key;
-        if (!early.slots[i].value || !native_descends(b, tid))
-            continue;
-        native_clean_child(b, tid);
-        ptrace(PTRACE_DETACH, tid, NULL, 0);
-        map_remove(&early, (uint64_t)tid);
-        i = SIZE_MAX; /* from the begin: the map has moved */
-    }
-}
-
-/* A task's first stop. */
-static void begin(struct task *task) {
+void native_begin(struct task *task) {
     if (task->kind == TASK_FORKED || (task->kind == TASK_VFORKED && task->backend->detaching)) {
-        release(task);
+        begin_child(task);
         return;
     }
     if (task->kind == TASK_THREAD)
@@ -137,8 +122,9 @@ static void begin(struct task *task) {
 static void on_exec(struct task *task) {
     struct backend *b = task->backend;
     if (task->kind == TASK_VFORKED) { /* another program: nothing of ours is in it */
-        ptrace(PTRACE_DETACH, task->tid, NULL, 0);
-        native_task_drop(task);
+        task->at_exec = true;
+        if (!native_keep_child(task))
+            native_release(task);
         return;
     }
     if (!native_executes(b))
@@ -151,7 +137,7 @@ static void on_event_stop(struct task *task, int signal) {
     if (task->held && !task->interrupted) {
         native_continue(task);
     } else if (!task->interrupted) {
-        begin(task);
+        native_begin(task);
     }
 }
 
@@ -214,10 +200,16 @@ static void on_trap(struct task *task) {
     }
 }
 
+bool native_signal_is(int signal, const char *name) {
+    const char *known = sigabbrev_np(signal);
+    if (signal == SIGIO && !strcmp(name, "SIGIO")) /* glibc calls it POLL */
+        return true;
+    return known && !strncmp(name, "SIG", 3) && !strcmp(name + 3, known);
+}
+
 struct site *native_signal_site(const struct backend *b, int signal) {
     for (size_t i = 0; i < b->signal_count; i++)
-        if (!strncmp(b->signals[i]->signal, "SIG", 3) &&
-            !strcmp(b->signals[i]->signal + 3, sigabbrev_np(signal) ? sigabbrev_np(signal) : ""))
+        if (native_signal_is(signal, b->signals[i]->signal))
             return b->signals[i];
     return NULL;
 }
@@ -245,6 +237,8 @@ static void on_gone(struct task *task, int status) {
     native_task_drop(task);
     if (leader || (thread && !b->task_count))
         native_exited(b, status);
+    else if (b->exited && !thread)
+        native_later(b, DUE_STOP); /* its end may have waited for that of a child */
 }
 
 static const struct {
@@ -281,15 +275,48 @@ void native_handle(struct task *task, int status) {
 
 /* ---- waiting ---- */
 
-static void take(pid_t tid) {
+static bool take(pid_t tid) {
     int status;
     struct task *task = native_task_of(tid);
     if (waitpid(tid, &status, __WALL | WNOHANG) != tid)
-        return;
+        return false;
     if (task)
         native_handle(task, status);
     else if (WIFSTOPPED(status))
-        map_put(&early, (uint64_t)tid, &early);
+        native_note_early(tid);
+    else
+        native_take_early(tid);
+    return true;
+}
+
+static bool take_known(void) {
+    size_t count;
+    bool some = false;
+    pid_t *tids = native_tids(&count);
+    for (size_t i = 0; i < count; i++)
+        some |= take(tids[i]);
+    free(tids);
+    return some;
+}
+
+struct search {
+    pid_t pid;
+    bool found;
+};
+
+static void compare(uv_handle_t *handle, void *ctx) {
+    struct search *search = ctx;
+    search->found |=
+        handle->type == UV_PROCESS && uv_process_get_pid((uv_process_t *)handle) == search->pid;
+}
+
+/* Its end comes by SIGCHLD. All others that we hear of are children that were killed before anybody
+ * told of them, or programs that we have launched and let go. */
+static bool is_of_libuv(pid_t pid) {
+    struct search search = {.pid = pid};
+    if (native_loop())
+        uv_walk(native_loop(), compare, &search);
+    return search.found;
 }
 
 /* Of a process of one thread: nothing else can have anything to tell. */
@@ -307,10 +334,9 @@ static bool pump_any(int how) {
         return false;
     bool ended =
         info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
-    if (ended && !native_task_of(info.si_pid))
-        return false; /* libuv's: it comes by SIGCHLD */
-    take(info.si_pid);
-    return true;
+    if (ended && !native_task_of(info.si_pid) && is_of_libuv(info.si_pid))
+        return take_known(); /* it hides what stands behind it */
+    return take(info.si_pid);
 }
 
 static bool pump(int how) {
@@ -329,22 +355,14 @@ bool native_pump_asleep(void) {
     return pump(0);
 }
 
-bool native_interrupt(struct task *task) {
-    if (task->stopped)
-        return true;
-    task->interrupted = true;
-    if (ptrace(PTRACE_INTERRUPT, task->tid, NULL, NULL) && errno == ESRCH)
-        return false;
-    return native_wait_for(task);
-}
-
-/* A thread in an uninterruptible wait of the kernel stops when that is over. */
-bool native_wait_for(struct task *task) {
+/* The last look is after `until`: we may have had no processor ourselves. */
+static bool wait_until(struct task *task, uint64_t until) {
     pid_t tid = task->tid;
-    uint64_t until = uv_hrtime() + PATIENCE_NS;
     const struct timespec nap = {.tv_nsec = 50000};
-    for (unsigned i = 0; uv_hrtime() < until; i++) {
+    bool over = false;
+    for (unsigned i = 0; !over; i++) {
         int status;
+        over = uv_hrtime() >= until;
         pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
         if (got < 0)
             return false;
@@ -353,9 +371,52 @@ bool native_wait_for(struct task *task) {
             task = native_task_of(tid);
             if (!task || task->stopped)
                 return task != NULL;
-        } else if (i > 200) {
+        } else if (i > 200 && !over) {
             nanosleep(&nap, NULL);
         }
     }
     return false;
+}
+
+bool native_wait_for(struct task *task) {
+    return wait_until(task, uv_hrtime() + CHILD_NS);
+}
+
+/* ---- stopping them ---- */
+
+static void ask_to_stop(struct task *task) {
+    if (task->stopped || task->kind != TASK_THREAD)
+        return;
+    task->interrupted = !ptrace(PTRACE_INTERRUPT, task->tid, NULL, NULL) || errno != ESRCH;
+}
+
+/* One that is late is in a wait of the kernel (a vfork, a disk), or has no processor. It will stop
+ * before it executes anything more of the program, and is then treated as one that begins. */
+static bool await_stop(struct task *task, uint64_t until) {
+    pid_t tid = task->tid;
+    if (task->stopped || !task->interrupted)
+        return task->stopped;
+    if (wait_until(task, until))
+        return true;
+    task = native_task_of(tid);
+    if (task)
+        task->interrupted = false;
+    return false;
+}
+
+bool native_interrupt(struct task *task) {
+    ask_to_stop(task);
+    return await_stop(task, uv_hrtime() + HOLD_NS);
+}
+
+static void hold(struct task *task) {
+    if (task->kind == TASK_THREAD)
+        await_stop(task, task->backend->hold_until);
+}
+
+void native_freeze(struct backend *b) {
+    b->frozen = true;
+    native_each_task(b, ask_to_stop);
+    b->hold_until = uv_hrtime() + HOLD_NS;
+    native_each_task(b, hold);
 }

@@ -97,18 +97,27 @@ void native_clear_watches(struct backend *b) {
     set_everywhere(b);
 }
 
+static struct task *task_it_comes_from(const struct backend *b, const struct site *site) {
+    for (size_t i = 0; site->watch_from_hit && i < b->stop.count; i++)
+        if (b->hit_tasks[i] && b->hit_tasks[i]->tid == site->watch_thread)
+            return b->hit_tasks[i]->view ? b->hit_tasks[i] : NULL;
+    return NULL;
+}
+
 /* The place of what is watched: in the frame of the hit that it comes from, or a global one. */
-static struct error *find_watched(struct backend *b, const char *expr, struct operand *operand) {
+static struct error *find_watched(struct backend *b, const struct site *site,
+                                  struct operand *operand) {
     struct program *p = &b->program;
-    struct task *task = b->stop.count && b->stop.reason == STOP_HITS ? b->hit_tasks[0] : NULL;
+    const char *expr = site->watch;
+    struct task *task = task_it_comes_from(b, site);
     struct program_thread *view = task ? task->view : &b->nowhere;
+    if (!view->framed)
+        program_thread_start(p, view);
     struct loaded *loaded = task ? view->frame.loaded : NULL;
     uint64_t pc = loaded ? task->pc - loaded->bias : 0;
     const struct compiled *compiled = program_compiled(p, expr, loaded, pc, false);
     if (!compiled || compiled->error)
         return compiled ? error_copy(compiled->error) : error_no_memory();
-    if (!view->framed)
-        program_thread_start(p, view);
     struct evaluation evaluation = {
         .frame = &view->frame, .scratch = &p->scratch, .shape = lang_shape};
     enum outcome outcome;
@@ -158,7 +167,7 @@ void native_arm_watch(struct backend *b, struct site *site) {
         site->error = error_new(ERROR_RECIPE, "%s: x86 cannot tell reads alone: say \"access: rw\"",
                                 site->watch);
     else
-        site->error = find_watched(b, site->watch, &watch->operand);
+        site->error = find_watched(b, site, &watch->operand);
     if (!site->error) {
         watch->address = watch->operand.address;
         watch->size = (unsigned)type_plain(watch->operand.type)->size;
