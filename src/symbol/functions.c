@@ -213,19 +213,32 @@ struct builder {
     bool packs; /* parameters of one name are a pack's */
 };
 
-static bool has_variable(const struct scope *scope, struct die_place origin) {
+/* Whether what stands at place is the copy of what origin declares. */
+static bool is_copy(struct die_place place, struct die_place origin) {
     struct die die, from;
-    bool found = false;
-    for (size_t i = 0; i < scope->variable_count && !found; i++) {
-        if (!die_at(scope->variables[i].place, &die))
-            continue;
-        if (die_ref(die, DW_AT_abstract_origin, &from)) {
-            found = die_place(from).offset == origin.offset && from.dwarf == origin.dwarf;
-            die_free(&from);
-        }
-        die_free(&die);
+    if (!die_at(place, &die))
+        return false;
+    bool found = die_ref(die, DW_AT_abstract_origin, &from);
+    if (found) {
+        found = die_place(from).offset == origin.offset && from.dwarf == origin.dwarf;
+        die_free(&from);
     }
+    die_free(&die);
     return found;
+}
+
+static bool has_variable(const struct scope *scope, struct die_place origin) {
+    for (size_t i = 0; i < scope->variable_count; i++)
+        if (is_copy(scope->variables[i].place, origin))
+            return true;
+    return false;
+}
+
+static bool has_block(const struct scope *scope, struct die_place origin) {
+    for (size_t i = 0; i < scope->child_count; i++)
+        if (scope->children[i]->kind == SCOPE_BLOCK && is_copy(scope->children[i]->place, origin))
+            return true;
+    return false;
 }
 
 static void add_variable(struct builder *builder, struct scope *scope, struct die function,
@@ -254,21 +267,6 @@ static void add_variable(struct builder *builder, struct scope *scope, struct di
                                   .parameter = tag == DW_TAG_formal_parameter,
                                   .declaration = die_flag(die, DW_AT_declaration),
                                   .line = (unsigned)line};
-}
-
-static bool has_block(const struct scope *scope, struct die_place origin) {
-    struct die die, from;
-    bool found = false;
-    for (size_t i = 0; i < scope->child_count && !found; i++) {
-        if (scope->children[i]->kind != SCOPE_BLOCK || !die_at(scope->children[i]->place, &die))
-            continue;
-        if (die_ref(die, DW_AT_abstract_origin, &from)) {
-            found = die_place(from).offset == origin.offset && from.dwarf == origin.dwarf;
-            die_free(&from);
-        }
-        die_free(&die);
-    }
-    return found;
 }
 
 /* Variables, and blocks, of which a copy of the function kept nothing stand in its abstract
