@@ -102,8 +102,8 @@ const struct key location_keys[] = {
     {"module", "{\"type\":\"string\"}", "a shared library", read_module, false},
     {"inlined", "{\"type\":[\"boolean\",\"string\"]}", "inlined copies too (default true)",
      read_inlined, false},
-    {"offset", "{\"type\":[\"integer\",\"string\"]}", "bytes behind the address", read_offset,
-     false},
+    {"offset", "{\"type\":[\"integer\",\"string\"]}",
+     "bytes behind the address; a function's is that of its first instruction", read_offset, false},
     {"hw", "{\"type\":[\"boolean\",\"string\"]}", "use a hardware breakpoint", read_hw, false},
     {0}};
 

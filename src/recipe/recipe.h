@@ -42,7 +42,7 @@ struct location {
     unsigned max; /* most functions that `match` may name */
     char *module;
     bool inlined, has_inlined;
-    int64_t offset; /* bytes behind the location's address */
+    int64_t offset; /* bytes behind the location's address: of a function, its first instruction */
     bool has_offset;
     bool hw;
     char **syscalls; /* of a syscall probe: their names; nothing else then */

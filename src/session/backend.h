@@ -27,7 +27,15 @@ enum want_kind {
     WANT_GOROUTINE,
     WANT_GOROUTINES,
     WANT_THREAD,
-    WANT_LIST, /* names of a kind: `expr` is "functions", ..., `pattern` a regular expression */
+    WANT_FRAME, /* true or false: is `frame` still on the thread's stack? */
+    WANT_LIST,  /* names of a kind: `expr` is "functions", ..., `pattern` a regular expression */
+};
+
+/* A function's frame on a stack: no other has its end, and goes back to the same place. A call made
+ * anew from there is taken for it. */
+struct held_frame {
+    uint64_t cfa; /* 0: none */
+    uint64_t caller;
 };
 
 /* One thing to read at a hit. Immutable while a site refers to it. */
@@ -38,7 +46,8 @@ struct want {
     bool returning;   /* it is about a return, also at a site that is an entry, too */
     enum capture_as as;
     struct load load;
-    unsigned frames; /* WANT_STACK */
+    unsigned frames;         /* WANT_STACK */
+    struct held_frame frame; /* WANT_FRAME */
     const char *pattern;
 };
 
@@ -65,7 +74,9 @@ struct site {
     enum watch_access access;
     bool watch_from_hit; /* `watch` is resolved in the frame of a hit of this stop; else globally */
     int64_t watch_goroutine, watch_thread; /* ... of this one */
-    const char *signal;                    /* SITE_SIGNAL: "SIGSEGV" */
+    struct held_frame
+        watch_frame;              /* the back end's, when it is armed: what is watched lies in it */
+    const char *signal;           /* SITE_SIGNAL: "SIGSEGV" */
     const struct location *where; /* as the recipe says it, for messages; NULL for SITE_PANIC */
     const char *cond, *hit_cond;  /* to be decided by the server; NULL = none */
     const char *filter; /* as `cond`, but a hit is judged here all the same; NULL = none */

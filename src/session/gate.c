@@ -25,7 +25,7 @@ static bool after_is_open(struct probe_state *p, uint64_t now, uint64_t *next) {
     return p->after_open = false;
 }
 
-static struct site *watch_of(const struct session *s, const struct probe_state *p) {
+struct site *gate_watch_of(const struct session *s, const struct probe_state *p) {
     for (size_t i = 0; i < s->spot_count; i++)
         if (s->spots[i]->site.kind == SITE_WATCH && s->spots[i]->members[0].probe == p)
             return &s->spots[i]->site;
@@ -34,8 +34,8 @@ static struct site *watch_of(const struct session *s, const struct probe_state *
 
 /* Its frame is there for one stop: what is not armed then waits for the next hit. */
 static bool comes_from_a_hit(struct session *s, const struct probe_state *p) {
-    const struct site *site = watch_of(s, p);
-    return p->from_hit || (site && site->armed);
+    const struct site *site = gate_watch_of(s, p);
+    return p->from_hit || (site && site->armed && !p->over);
 }
 
 bool probe_wanted(struct session *s, struct probe_state *p, uint64_t now, uint64_t *next) {
@@ -113,10 +113,16 @@ static const char *hit_cond_for(struct session *s, const struct spot *spot) {
     return probe->hit_cond.text;
 }
 
+/* What it watches is gone; what its expression means now may lie elsewhere. */
+static bool is_over(const struct spot *spot) {
+    return spot->site.kind == SITE_WATCH && spot->site.armed && spot->members[0].probe->over;
+}
+
 static bool spot_differs(struct session *s, const struct spot *spot, uint64_t now, uint64_t *next) {
     bool wanted = spot_wanted(s, spot, now, next);
-    return wanted != spot->site.armed || (wanted && (cond_for(s, spot) != spot->armed_cond ||
-                                                     filter_for(s, spot) != spot->armed_filter));
+    return wanted != spot->site.armed || is_over(spot) ||
+           (wanted &&
+            (cond_for(s, spot) != spot->armed_cond || filter_for(s, spot) != spot->armed_filter));
 }
 
 static bool timer_due(const struct probe_state *p, const struct session *s, uint64_t now,
@@ -207,11 +213,14 @@ void gate_arm(struct session *s, uint64_t now) {
         struct spot *spot = s->spots[i];
         if (!spot_differs(s, spot, now, &ignored))
             continue;
-        if (!spot_wanted(s, spot, now, &ignored)) {
+        bool wanted = spot_wanted(s, spot, now, &ignored);
+        if (!wanted || is_over(spot)) {
+            spot->members[0].probe->over = false;
             s->ops->disarm(s->backend, &spot->site);
             spot->armed_cond = spot->armed_filter = NULL;
-            continue;
         }
+        if (!wanted)
+            continue;
         spot->site.cond = spot->armed_cond = cond_for(s, spot);
         spot->site.hit_cond = hit_cond_for(s, spot);
         spot->site.filter = spot->armed_filter = filter_for(s, spot);
@@ -270,7 +279,7 @@ struct error *gate_armed(struct session *s) {
  * missed its hit. */
 static bool is_hopeless(const struct session *s, const struct probe_state *p) {
     int after = p->probe->after, from = p->probe->watch_from;
-    const struct site *watch = watch_of(s, p);
+    const struct site *watch = gate_watch_of(s, p);
     return (after >= 0 && !p->after_open && s->probes[after].done) ||
            (from >= 0 && !(watch && watch->armed) && s->probes[from].done);
 }
@@ -286,8 +295,8 @@ bool gate_exhausted(const struct session *s) {
 
 /* While it is armed, and of several hits in one stop, the first one counts. */
 static void open_watch(struct session *s, struct probe_state *p, const struct hit *hit) {
-    struct site *site = watch_of(s, p);
-    if (p->from_hit || !site || site->armed)
+    struct site *site = gate_watch_of(s, p);
+    if (p->from_hit || !site || (site->armed && !p->over))
         return;
     p->from_hit = true;
     site->watch_goroutine = hit->goroutine;

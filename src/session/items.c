@@ -60,8 +60,6 @@ static void put_goroutine(struct buffer *event, const struct hit *hit) {
 
 /* ---- stages ---- */
 
-enum progress { GO_ON, WAIT };
-
 /* What has passed was armed when it hit; only a limit of hits that is used up ends it. */
 static bool still_wanted(struct session *s, struct probe_state *p, uint64_t now) {
     uint64_t ignored = NEVER;
@@ -411,6 +409,7 @@ static enum progress run_item(struct session *s, struct item *item, uint64_t now
     while (progress == GO_ON && item->stage < ITEM_DONE) {
         enum item_stage before = item->stage;
         switch (item->stage) {
+        case ITEM_SCOPE: progress = scope_look(s, item); break;
         case ITEM_FILTER: progress = stage_filter(s, item, now); break;
         case ITEM_WHEN: progress = stage_when(s, item); break;
         case ITEM_COUNT: progress = stage_count(s, item, now); break;

@@ -57,6 +57,7 @@ void probes_init(struct session *s) {
         s->probes[i].session = s;
         s->probes[i].index = i;
         init_probe(&s->probes[i], &s->recipe->probes[i]);
+        s->frame_bound |= s->recipe->probes[i].watch_from >= 0;
     }
     if (!s->probes)
         s->probe_count = 0;

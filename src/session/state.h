@@ -5,6 +5,7 @@
  *   stops.c    its steps at a stop
  *   spots.c    from the recipe's locations to what can be armed
  *   gate.c     what should be armed now, and when that changes
+ *   scope.c    is what a watch watches still there?
  *   items.c    a hit goes through its probe's filters and captures
  *   names.c    `keep` and `log` over what was captured
  *   calls.c    entries waiting for their returns
@@ -61,13 +62,14 @@ struct probe_state {
     size_t index;
     struct want when, args, locals, stack, registers, goroutine, goroutines, thread;
     struct want *captures, *at_return;
-    struct want watched, panic;
+    struct want watched, scope, panic;
     char **types; /* of captures, then of at_return; NULL where the back end does not tell */
 
     bool placed;       /* its location had a place at some time */
     bool done;         /* it will never hit again */
     bool after_open;   /* the probe it waits for has hit */
     bool from_hit;     /* a watch: the probe that it comes from has hit in this stop */
+    bool over;         /* a watch: armed, and the frame of what it watches is gone */
     uint64_t after_ns; /* when */
     int64_t after_goroutine, after_thread;
     uint64_t every_next, rate_start, rate_count, rate_closed_until, timer_next;
@@ -102,6 +104,7 @@ struct spot {
 
 /* A probe's hit on its way. */
 enum item_stage {
+    ITEM_SCOPE,
     ITEM_FILTER,
     ITEM_WHEN,
     ITEM_COUNT,
@@ -110,6 +113,8 @@ enum item_stage {
     ITEM_DONE,
     ITEM_DROPPED
 };
+
+enum progress { GO_ON, WAIT }; /* WAIT: something was queued to be read */
 
 struct item {
     struct probe_state *probe;
@@ -174,7 +179,8 @@ struct session {
 
     const struct stop *stop;
     bool running, halting, exited, strange;
-    bool passing; /* `stop` is of hits that the target did not wait for */
+    bool frame_bound; /* there are watches that come from a probe's hits */
+    bool passing;     /* `stop` is of hits that the target did not wait for */
     struct item *items;
     size_t item_count, item_cap;
 
@@ -215,6 +221,11 @@ bool gate_primed(struct session *s); /* watches know what they see; false: flush
 bool gate_exhausted(const struct session *s); /* nothing can ever hit again */
 void gate_opened(struct session *s, struct probe_state *by, const struct hit *hit, uint64_t now);
 void gate_resumed(struct session *s); /* the frames of this stop's hits are gone */
+
+struct site *gate_watch_of(const struct session *s, const struct probe_state *p); /* or NULL */
+
+/* scope.c */
+enum progress scope_look(struct session *s, struct item *item);
 
 /* items.c */
 void items_collect(struct session *s, const struct stop *stop, uint64_t now);

@@ -128,6 +128,24 @@ int main(void) { struct list last = {1, (struct list *)0x123450}, first = {2, &l
     check(got.of("exit")[0]["signal"] == 11, got.of("exit"))
 
 
+def test_a_crash_at_a_breakpoint():
+    """Its instruction is executed from a copy: the fault, its stack and the registers are told as of the program's own."""
+    program = write("""__attribute__((noinline)) int load(int *at) { int n = 0;
+  __asm__ volatile(".globl faults\\nfaults: movl (%1), %0" : "=r"(n) : "r"(at)); return n; }
+int main(void) { int n = 1; return load(&n) + load((int *)0x123450); }
+""", "crashes.c")
+    subprocess.run(["gcc", "-g", "-O0", "-o", program[:-2], program], check=True, timeout=60)
+    symbol = subprocess.run(["nm", program[:-2]], capture_output=True, text=True, check=True).stdout
+    at = {words[-1]: int(words[0], 16) for words in map(str.split, symbol.splitlines()) if words[-1] in ("load", "faults")}
+    got = run(f"  l: {{at: {{function: load, offset: {at['faults'] - at['load']}}}}}\n"
+              "  s: {signal: SIGSEGV, stack: 4, registers: true, args: true}\n", Launched(program[:-2]))
+    crash, second = got.hits("s")[0], got.hits("l")[1]
+    check(crash["fault"] == "0x123450" and crash["location"]["pc"] == second["location"]["pc"], crash)
+    check(crash["registers"]["rip"] == second["location"]["pc"], crash["registers"]["rip"])
+    check([frame["function"] for frame in crash["stack"][:2]] == ["load", "main"], crash["stack"])
+    check(list(crash["args"]) == ["at"] and "0x123450" in str(crash["args"]), f"found in its frame: {crash['args']}")
+
+
 def test_text_of_events_that_come_together():
     path = os.path.join(WORK, "together.txt")
     run("  w: {at: work, capture: [n]}\n", Launched(build("counts")), "-o", path)
@@ -337,7 +355,7 @@ def test_places_that_are_none():
     inside = re.search(r"^\s*([0-9a-f]+):\t48 89 e5", listing, re.M)
     refused(run("  w: {at: wrok}\n", Launched(program), code=None), "wrok", "work", code=2)
     check(inside, "no such instruction")
-    got = run("  w: {at: {function: work, offset: 1}}\n", Launched(program), code=None)
+    got = run("  w: {at: {function: work, offset: 2}}\n", Launched(program), code=None)
     check(got.code == 2 and "middle of an instruction" in got.err, got.brief())
     refused(run(f"  w: {{at: '*0x10'}}\n", Launched(program), code=None), "0x10", code=2)
 

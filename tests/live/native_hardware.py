@@ -127,6 +127,40 @@ int main(void) { for (int i = 0; i < 5; i++) { add(i); n++; } }
         check(got.values("w", "old", "new") == [(n, n + 1) for n in range(5)], f"{stub.uri}: {got.values('w', 'old', 'new')} {got.brief()}")
 
 
+def test_from_a_hit_of_what_its_frame_has():
+    """A local variable is watched while its function runs. What others write to where it was, is not told; each call has
+    its own, wherever that lies; and when no call can come any more, the run is over."""
+    source = write("""#include <signal.h>
+__attribute__((noinline)) long count(int n) { volatile long sum = 0; for (int i = 1; i <= n; i++) sum += i; return sum; }
+__attribute__((noinline)) long other(int n) { volatile long a[4]; for (int i = 0; i < 64; i++) a[i % 4] = n + i; return a[0]; }
+__attribute__((noinline)) long deep(int n) { volatile long a[40]; a[n] = n ? deep(n - 1) : count(3); return a[n] + other(n); }
+static void handler(int s) { other(s); }
+int main(void) { signal(SIGUSR1, handler);
+  for (int i = 0; i < 6; i++) { count(3); other(i); deep(i % 3); other(7); raise(SIGUSR1); count(3); } }
+""", "frames.c")
+    subprocess.run(["gcc", "-g", "-O0", "-o", source[:-2], source], check=True, timeout=60)
+    for often, calls in ("", 18), (", max_hits: 1", 1):
+        for stub in Launched(source[:-2]), gdbserver(source[:-2]):
+            got = run(f"  a: {{at: count{often}}}\n  w: {{watch: {{expr: sum, access: write, from: a}}, stack: 2}}\n", stub)
+            check([new for _, new in got.values("w", "old", "new")] == [0, 1, 3, 6] * calls, f"{stub.uri}: {got.values('w', 'old', 'new')}")
+            places = {(hit["location"]["function"], hit["stack"][0]["function"]) for hit in got.hits("w")}
+            check(places == {("count", "count")}, f"also where the instruction of the breakpoint is what writes: {places}")
+            check(not got.of("error") and (not often or "nothing" in got.of("end")[0]["reason"]), f"{stub.uri}: {got.of('end')[0]}")
+
+
+def test_from_a_hit_of_what_a_caller_has():
+    """It lies in the caller's frame, whichever function has been handed its address."""
+    source = write("""__attribute__((noinline)) void add(volatile long *to, int n) { *to += n; }
+__attribute__((noinline)) long count(int n) { volatile long sum = 0; for (int i = 1; i <= n; i++) add(&sum, i); return sum; }
+__attribute__((noinline)) long other(int n) { volatile long a[4]; for (int i = 0; i < 64; i++) a[i % 4] = n + i; return a[0]; }
+int main(void) { count(3); other(1); count(3); other(2); count(3); }
+""", "callers.c")
+    subprocess.run(["gcc", "-g", "-O0", "-o", source[:-2], source], check=True, timeout=60)
+    for stub in Launched(source[:-2]), gdbserver(source[:-2]):
+        got = run("  a: {at: add, max_hits: 1}\n  w: {watch: {expr: '*to', access: write, from: a}, max_hits: 12}\n", stub)
+        check([new for _, new in got.values("w", "old", "new")] == [1, 3, 6], f"{stub.uri}: {got.values('w', 'old', 'new')} {got.brief()}")
+
+
 def test_from_a_hit_among_others():
     """Threads hit both places all the time, several in one stop: `mine` is known in one of them alone."""
     source = write("""#include <pthread.h>

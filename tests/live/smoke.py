@@ -613,6 +613,19 @@ def test_wrong_places_and_conditions(chain):
         server.end()
 
 
+def test_an_offset_counts_from_the_first_instruction(chain):
+    server = httpd(chain)
+    try:
+        symbols = output("nm", chain.build("httpd"))
+        entry = int(re.search(r"^([0-9a-f]+) T main\.lookup$", symbols, re.M)[1], 16)
+        got = run("recipe: 1\nlimits: {hits: 4}\nprobes:\n  a: {at: {function: main.lookup, offset: 0}}\n  b: {at: main.lookup}\n", server.uri)
+        pcs = {hit["probe"]: int(hit["location"]["pc"], 16) for hit in got.hits()}
+        check(pcs["a"] == entry < pcs["b"], f"{entry}: {pcs}")
+        untouched(server, server.url)
+    finally:
+        server.end()
+
+
 def test_launch_stop(chain):
     server = httpd(chain, run=False)  # linked dynamically: it stands in the loader, not in Go's entry
     try:

@@ -147,6 +147,12 @@ static bool add_place(struct backend *b, struct query *query, const json_t *loca
         ask_returns(b, query, index, function);
         return true;
     }
+    if (query->location->function && query->location->has_offset) {
+        uint64_t entry =
+            delve_uint(json_object_get(json_object_get(location, "function"), "value"));
+        add_address(place, entry + (uint64_t)query->location->offset);
+        return true;
+    }
     if (!n)
         add_address(place, delve_uint(json_object_get(location, "pc")));
     json_array_foreach(pcs, i, pc) {

@@ -293,9 +293,20 @@ static enum outcome find_watched(struct backend *b, struct watchpoint *watch,
     return *error ? EVAL_FAILED : outcome;
 }
 
+static enum outcome find_frame(struct backend *b, struct watchpoint *watch) {
+    struct site *site = watch->site;
+    site->watch_frame = (struct held_frame){0};
+    return b->at_hit && site->watch_from_hit
+               ? program_frame_holding(&b->program, &b->view, watch->operand.address,
+                                       &site->watch_frame)
+               : EVAL_OK;
+}
+
 static enum outcome place_watch(struct backend *b, struct watchpoint *watch) {
     struct error *error = NULL;
     enum outcome outcome = find_watched(b, watch, &error);
+    if (outcome == EVAL_OK)
+        outcome = find_frame(b, watch);
     if (outcome == EVAL_FAILED) {
         struct site *site = watch->site;
         drop_watch(b, site);

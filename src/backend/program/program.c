@@ -152,7 +152,7 @@ void program_resolve(struct program *program, struct query *query, bool *pending
                                 .has_address = !where->function && !where->file && !where->match,
                                 .inlined = !query->own && (!where->has_inlined || where->inlined),
                                 .returns = query->returns,
-                                .entry = query->first,
+                                .entry = query->first || (where->function && where->has_offset),
                                 .terse = query->terse};
     struct place_list found;
     if (where->module && !has_module(program, where->module)) {

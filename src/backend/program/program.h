@@ -4,6 +4,7 @@
  *   program.c    modules, places, the types of expressions
  *   compiled.c   expressions compiled once for each place
  *   read.c       what a recipe wants of a thread that stands still
+ *   scope.c      how long a watched variable is there
  *   list.c       what `pickglass list` asks
  *   lacks.c      what is not found because the file does not have it
  *
@@ -90,6 +91,19 @@ enum read_result program_read(struct program *program, struct program_thread *th
 enum read_result program_show(struct program *program, struct program_thread *thread,
                               const struct operand *operand, const struct want *want,
                               struct buffer *into, value_ref *out);
+
+/* frame_unwind(), and what it misses of the stack brings with it what the next frames will need. */
+enum unwind_result program_unwind(struct program *program, struct frame *frame,
+                                  struct frame *caller, const char **why);
+
+/* The frame of the thread's stack that the address lies in; its cfa is 0 where that is in none, or
+ * not known. EVAL_OK or EVAL_AGAIN. */
+enum outcome program_frame_holding(struct program *program, const struct program_thread *thread,
+                                   uint64_t address, struct held_frame *out);
+
+/* False only where the stack was seen, and the frame is not on it. */
+enum outcome program_frame_lives(struct program *program, const struct program_thread *thread,
+                                 const struct held_frame *held, bool *lives);
 
 /* The target goes on: what was known of its memory is not true any more. */
 void program_forget(struct program *program);

@@ -94,15 +94,23 @@ static value_ref line_value(struct reading *r, const struct stack_line *line) {
 }
 
 /* The next words of the stack will be wanted, too: one fetch for many frames. */
-static void fetch_ahead(struct reading *r, const struct frame *frame) {
-    struct memory *memory = &r->program->memory;
+static void fetch_ahead(struct program *program, const struct frame *frame) {
+    struct memory *memory = &program->memory;
     uint64_t sp;
     if (!memory->want_count ||
-        !registers_get(&frame->registers, (unsigned)r->program->space.arch->sp, &sp))
+        !registers_get(&frame->registers, (unsigned)program->space.arch->sp, &sp))
         return;
     struct memory_range *last = &memory->wants[memory->want_count - 1];
     if (last->address - sp < STACK_NEAR && last->size < STACK_AHEAD)
         memory_want(memory, last->address, STACK_AHEAD);
+}
+
+enum unwind_result program_unwind(struct program *program, struct frame *frame,
+                                  struct frame *caller, const char **why) {
+    enum unwind_result result = frame_unwind(frame, caller, why);
+    if (result == UNWIND_AGAIN)
+        fetch_ahead(program, frame);
+    return result;
 }
 
 static bool is_outermost(const struct stack_line *line) {
@@ -123,9 +131,7 @@ static value_ref read_stack(struct reading *r) {
             value_append(r->into, list, line_value(r, &lines[i]));
         if (count == r->want->frames || is_outermost(&lines[n - 1]))
             break;
-        enum unwind_result result = frame_unwind(&frames[at], &frames[1 - at], &why);
-        if (result == UNWIND_AGAIN)
-            fetch_ahead(r, &frames[at]);
+        enum unwind_result result = program_unwind(r->program, &frames[at], &frames[1 - at], &why);
         r->again |= result == UNWIND_AGAIN;
         if (result == UNWIND_FAILED)
             value_append(r->into, list, failed(r, why));
@@ -189,6 +195,12 @@ static value_ref read_thread(struct reading *r) {
     return object;
 }
 
+static value_ref read_frame(struct reading *r) {
+    bool lives = true;
+    r->again |= program_frame_lives(r->program, r->thread, &r->want->frame, &lives) == EVAL_AGAIN;
+    return value_bool(r->into, lives);
+}
+
 static value_ref read_list(struct reading *r) {
     return program_list(r->program, r->want, r->into);
 }
@@ -201,7 +213,8 @@ enum read_result program_read(struct program *program, struct program_thread *th
         [WANT_LOCALS] = read_locals,     [WANT_RESULTS] = read_results,
         [WANT_STACK] = read_stack,       [WANT_REGISTERS] = read_registers,
         [WANT_GOROUTINE] = read_nothing, [WANT_GOROUTINES] = read_nothing,
-        [WANT_THREAD] = read_thread,     [WANT_LIST] = read_list};
+        [WANT_THREAD] = read_thread,     [WANT_FRAME] = read_frame,
+        [WANT_LIST] = read_list};
     static const enum moment moments[] = {[SITE_RETURN] = AT_RETURN,
                                           [SITE_SYSCALL] = AT_SYSCALL,
                                           [SITE_SYSCALL_RETURN] = AT_SYSCALL_RETURN};

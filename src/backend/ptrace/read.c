@@ -21,6 +21,7 @@ bool native_registers(struct task *task) {
 }
 
 #define PLACE(name) offsetof(struct user_regs_struct, name)
+#define RIP 16
 #define FLAGS 49
 
 /* In the order of our slots, which are DWARF's. */
@@ -60,6 +61,7 @@ void native_view(struct task *task) {
     view->registers.wanted = NULL;
     memset(view->registers.valid, 0, sizeof view->registers.valid);
     native_general_from(&view->registers, &task->registers);
+    registers_set(&view->registers, RIP, native_unslot(task->backend, task->registers.rip));
     registers_set(&view->registers, 58, task->registers.fs_base);
     registers_set(&view->registers, 59, task->registers.gs_base);
 }

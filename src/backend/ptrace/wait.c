@@ -164,7 +164,7 @@ static void on_other_trap(struct task *task) {
     siginfo_t info = {0};
     ptrace(PTRACE_GETSIGINFO, task->tid, NULL, &info);
     struct site *site = info.si_code == TRAP_HWBKPT ? native_watch_hit(task) : NULL;
-    task->pc = task->registers.rip;
+    task->pc = native_unslot(task->backend, task->registers.rip);
     if (site)
         native_queue(task, STANDS_ON_WATCH, site);
     else if (info.si_code == SI_KERNEL && was_removed(task))

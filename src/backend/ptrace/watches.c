@@ -134,6 +134,17 @@ static struct error *find_watched(struct backend *b, const struct site *site,
                : error_new(ERROR_RECIPE, "%s is not in memory: it cannot be watched", expr);
 }
 
+/* What is not on this thread's stack stays, as far as anybody can tell. */
+static void find_frame(struct backend *b, struct site *site, uint64_t address) {
+    const struct task *task = task_it_comes_from(b, site);
+    site->watch_frame = (struct held_frame){0};
+    for (int i = 0; task && i < 64; i++) {
+        if (program_frame_holding(&b->program, task->view, address, &site->watch_frame) == EVAL_OK)
+            return;
+        native_fetch(b);
+    }
+}
+
 static struct error *check_size(const char *expr, const struct watch *watch) {
     unsigned n = watch->size;
     if ((n == 1 || n == 2 || n == 4 || n == 8) && watch->address % n == 0)
@@ -176,6 +187,7 @@ void native_arm_watch(struct backend *b, struct site *site) {
     site->armed = !site->error;
     if (site->error)
         return;
+    find_frame(b, site, watch->address);
     watch->site = site;
     watch->executes = false;
     set_everywhere(b);
