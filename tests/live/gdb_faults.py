@@ -68,7 +68,7 @@ def sound(busy, stub, allow_held=True):
         clean(busy)
         got = pickglass("run", recipe("  t: {at: tick, capture: [n]}\n", FREE.replace("{", "{hits: 2, ", 1)), stub.uri, "-q", "-o", "-",
                         "--resume", "--timeout", "5s", timeout=20)
-        check(got.code == 0 and len(got.hits()) == 2, f"the next run: {got.brief()}")
+        check(got.code == 0 and len(got.hits()) == 2, f"the next run: {got.brief()} {got.of('end')}")
         check(at_rest(busy), "the next run did not let it go")
     clean(busy)  # else it runs, with its stub beside it
     ticks_on(busy)
@@ -99,7 +99,7 @@ def one_fault(request, what, nth=1, every=False, manner="whole", codes=(0, 3), p
         check(got.seconds < 20, f"{got.seconds:.1f} s")
         one_error(got, codes)
         if os.environ.get("FAULT"):
-            print(got.brief(), [p for p in proxy.requests()][-12:])
+            print(got.err, [p for p in proxy.requests()][-24:])
         if what in ("W", "X", "W process") and request.startswith("vCont"):
             check(busy.process.poll() is None, "dead")  # the stub is believed: it is not asked about its dead
         elif what != "kill" and (what != "lie" or request != "z"):  # nobody can see what was not taken out

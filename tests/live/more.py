@@ -7,7 +7,7 @@ import contextlib, errno, fcntl, json, os, pty, re, select, shutil, signal, sock
 import sys, tempfile, termios, threading, time, urllib.request
 
 sys.dont_write_bytecode = True
-from smoke import (FAKEDLV, Failed, FREE, PICKGLASS, ROOT, Rpc, Server, WORK, check, find_toolchains, httpd, pickglass,
+from smoke import (FAKEDLV, Failed, FREE, PICKGLASS, ROOT, Rpc, Server, WORK, check, find_toolchains, httpd, pickglass, run_all,
                    run, seconds_of, untouched, worker_of, write)
 
 BUILD = os.path.dirname(os.path.dirname(os.path.abspath(PICKGLASS)))
@@ -1288,28 +1288,5 @@ def cases():
         yield "live", lambda _: "no pair of dlv and go that fit each other", None
 
 
-def outcome(label, test, chain):
-    try:
-        why = test(chain)
-        return ("skip", f"skip {label}: {why}") if why else ("ok", f"ok {label}")
-    except Exception as error:  # a broken test is a failed one
-        kind = "" if isinstance(error, Failed) else type(error).__name__ + " "
-        return "FAIL", f"FAIL {label}: {kind}{error}"
-
-
-def main():
-    counts = {"ok": 0, "FAIL": 0, "skip": 0}
-    for label, test, chain in cases():
-        asked = any(part in label for part in sys.argv[1:])
-        if len(sys.argv) > 1 and not asked:
-            continue
-        word, line = outcome(label, test, chain)
-        counts[word] += 1
-        print(line, flush=True)
-    shutil.rmtree(WORK, ignore_errors=True)
-    print("{ok} passed, {FAIL} failed, {skip} skipped".format(**counts))
-    sys.exit(1 if counts["FAIL"] else 0)
-
-
 if __name__ == "__main__":
-    main()
+    run_all(cases())

@@ -59,6 +59,48 @@ def test_no_room_near_its_code():
     odd_attached("crowded")
 
 
+def ran_ns(pid):
+    with open(f"/proc/{pid}/schedstat") as stat:
+        return int(stat.read().split()[0])
+
+
+def test_job_control_where_each_hit_is_a_step():
+    """A thread stops the process in the middle of another's step, which is one of hundreds of thousands: it stands until
+    it is told to go on."""
+    source = write("""#include <pthread.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+__attribute__((noinline)) void work(long n) { __asm__ volatile("" : : "r"(n)); }
+static void *idle(void *unused) { for (;;) pause(); return unused; }
+int main(void) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, idle, NULL);
+    struct rlimit none = {4096, 4096}; /* no memory for a copied instruction */
+    setrlimit(RLIMIT_AS, &none);
+    for (long n = 0; write(1, n ? "" : "ready\\n", n ? 0 : 6) >= 0; n++)
+        work(n);
+}
+""", "stepped.c")
+    subprocess.run(["gcc", "-g", "-O1", "-pthread", "-o", source[:-2], source], check=True, timeout=60)
+    process = subprocess.Popen([source[:-2]], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    idle = max(tasks_of(process.pid))
+    pickglass = start("  w: {at: work, hit_cond: '% 1000'}\n", Attached(process.pid), limits=ROOMY)
+    try:
+        for turn in rounds(25):
+            LIBC.syscall(234, process.pid, idle, signal.SIGSTOP)  # tgkill: nobody chooses another thread for it
+            until(lambda: ran_ns(process.pid) == (time.sleep(0.02), ran_ns(process.pid))[1], 3, f"it runs on, at stop {turn}")
+            before = ran_ns(process.pid)
+            process.send_signal(signal.SIGCONT)
+            until(lambda: ran_ns(process.pid) > before, 3, f"it does not go on, after stop {turn}")
+    finally:
+        process.kill()
+        code, out, err = finish(pickglass)
+        process.wait()
+    check(code == 0 and "lifted for a moment" in err, f"exit {code}: {err[-300:]}")
+
+
 def test_a_call_that_is_the_first_on_its_page_of_stack():
     source = "odd.c:" + str(line_of("odd", "the call of a leaf"))
     got, _ = odd("grow", f"  l: {{at: '{source}'}}\n")

@@ -787,32 +787,43 @@ def test_schema_and_parser_agree(_chain):
 EVERYWHERE = {"test_schema_and_parser_agree", "test_faults", "test_restart_and_strangers", "test_closed_port", "test_five_mistakes"}
 
 
-def main():
+# ---- all of them ----
+
+def cases():
     chains = find_toolchains()
-    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
-    passed = failed = skipped = 0
-    if not chains:
-        print("skip live: no pair of dlv and go that fit each other")
-        skipped += 1
     for chain in chains or [None]:
-        for name, test in tests:
+        for name, test in list(globals().items()):
             once = name in EVERYWHERE
-            if (once and chain is not (chains or [None])[0]) or (not once and not chain):
-                continue
-            label = name[5:] + ("" if once else " " + chain.name)
-            if len(sys.argv) > 1 and not any(part in label for part in sys.argv[1:]):
-                continue
-            try:
-                why = test(chain)
-                passed, skipped = passed + (not why), skipped + bool(why)
-                print(f"skip {label}: {why}" if why else f"ok {label}", flush=True)
-            except Exception as error:  # a broken test is a failed one
-                failed += 1
-                print(f"FAIL {label}: {type(error).__name__ if not isinstance(error, Failed) else ''} {error}", flush=True)
+            if name.startswith("test_") and (chain is (chains or [None])[0] if once else chain):
+                yield name[5:] + ("" if once else " " + chain.name), test, chain
+    if not chains:
+        yield "live", lambda _: "no pair of dlv and go that fit each other", None
+
+
+def outcome(label, test, chain):
+    begin = time.monotonic()
+    try:
+        why = test(chain)
+        took = f" ({time.monotonic() - begin:.1f} s)" if os.environ.get("TIMES") else ""
+        return ("skip", f"skip {label}: {why}") if why else ("ok", f"ok {label}{took}")
+    except Exception as error:  # a broken test is a failed one
+        kind = "" if isinstance(error, Failed) else type(error).__name__ + " "
+        return "FAIL", f"FAIL {label}: {kind}{error}"
+
+
+def run_all(cases):
+    """Each is a label, a function and a toolchain; the command's arguments are parts of labels."""
+    counts = {"ok": 0, "FAIL": 0, "skip": 0}
+    for label, test, chain in cases:
+        if len(sys.argv) > 1 and not any(part in label for part in sys.argv[1:]):
+            continue
+        word, line = outcome(label, test, chain)
+        counts[word] += 1
+        print(line, flush=True)
     shutil.rmtree(WORK, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    sys.exit(1 if failed else 0)
+    print("{ok} passed, {FAIL} failed, {skip} skipped".format(**counts))
+    sys.exit(1 if counts["FAIL"] else 0)
 
 
 if __name__ == "__main__":
-    main()
+    run_all(cases())

@@ -181,13 +181,13 @@ static void on_silence(uv_timer_t *timer) {
         return;
     }
     f->silences++;
-    if (f->probing) { /* it runs, then */
+    if (f->probing && b->connected) { /* it runs, then; before that, nobody has let it */
         f->probing = false;
         interrupt(b);
     } else if (f->departs && !f->halting && strchr("vc", f->said)) { /* none was on its way */
         interrupt(b);
-    } else if (f->at < f->packets.len) {
-        f->halting = false;
+    } else if (f->at < f->packets.len || !(f->departs || f->stays)) {
+        f->probing = f->halting = false;
         say_rest(b);
     } else {
         if (!b->death)

@@ -38,18 +38,30 @@ static bool wait_for_stop(pid_t tid, int *status) {
     return waitpid(tid, status, __WALL | WNOHANG) == tid && WIFSTOPPED(*status);
 }
 
+/* The first is the task's at its next resume. */
+static void keep_signal(struct task *task, int signal) {
+    if (!task->signal)
+        task->signal = signal;
+    else
+        syscall(SYS_tgkill, task->backend->pid, task->tid, signal);
+}
+
+/* The step goes on from a stop of job control. Asked to stop once more, the task comes back to it
+ * when it is resumed (ptrace(2), "Group-stop"); if SIGCONT was quicker, it goes on. */
 bool native_one_step(struct task *task) {
+    bool held = false;
     for (int i = 0; i < STEPS_MAX; i++) {
         int status;
         if (ptrace(PTRACE_SINGLESTEP, task->tid, NULL, 0) || !wait_for_stop(task->tid, &status))
             return false;
         int signal = WSTOPSIG(status), event = status >> 16;
+        held |= event == PTRACE_EVENT_STOP;
+        if (signal == SIGTRAP && !event && held)
+            ptrace(PTRACE_INTERRUPT, task->tid, NULL, 0);
         if (signal == SIGTRAP && !event)
             return true;
-        if (!event && !task->signal)
-            task->signal = signal;
-        else if (!event)
-            syscall(SYS_tgkill, task->backend->pid, task->tid, signal);
+        if (!event)
+            keep_signal(task, signal);
     }
     return false;
 }

@@ -232,8 +232,14 @@ static void disarm_code(struct backend *b, struct site *site) {
     }
 }
 
+/* Its memory goes first when a process dies (proc(5): /proc/PID/mem has an end, then). */
+static bool is_dying(const struct backend *b, uint64_t address) {
+    uint8_t byte;
+    return pread(b->memory, &byte, 1, (off_t)address) == 0;
+}
+
 /* A library may go between the look at its symbols and this one, and come again: its places wait
- * for the next word of the loader then. */
+ * for the next word of the loader then. Who has been killed meanwhile says so by itself. */
 static bool insert_or_wait(struct backend *b, struct site *site, uint64_t address) {
     const struct loaded *loaded = space_at(&b->program.space, address);
     bool may_go = loaded && loaded != b->program.space.list;
@@ -243,11 +249,12 @@ static bool insert_or_wait(struct backend *b, struct site *site, uint64_t addres
         if (native_point_insert(b, address, site, &site->error))
             return true;
     }
-    if (!may_go || !b->found_nothing)
+    bool waits = may_go && b->found_nothing;
+    if (!waits && !is_dying(b, address))
         return false;
     error_free(site->error);
     site->error = NULL;
-    b->pending = true;
+    b->pending |= waits;
     return true;
 }
 
