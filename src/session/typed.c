@@ -7,15 +7,7 @@
 struct typing {
     struct session *s;
     struct buffer wrong;
-    struct error *error;
 };
-
-static void tell(struct typing *typing, const struct probe *probe, struct mark mark,
-                 const char *text) {
-    struct error *error = recipe_error(probe->source, mark, "%s", text);
-    buffer_printf(&typing->wrong, "%s%s", typing->wrong.len ? "\n" : "", error->message);
-    error_free(error);
-}
 
 /* Where an expression is judged: of a place of its location, or nowhere (0, NULL). */
 struct where {
@@ -35,18 +27,47 @@ static void name_place(struct buffer *text, const struct where *where) {
     buffer_printf(text, "one of the location's %zu places)", where->places);
 }
 
+/* One expression of a probe. */
+struct text {
+    struct probe_state *probe;
+    struct mark mark;
+    const char *what, *expr;
+};
+
+/* Why it is wrong at a place. */
+struct fault {
+    struct error *error; /* NULL: it is not */
+    size_t column;
+    struct where where;
+};
+
 /* The expression, and a caret below the byte that the error is about. */
-static void tell_at(struct typing *typing, const struct probe_state *p, struct mark mark,
-                    const char *what, const char *expr, size_t column, const char *why,
-                    const struct where *where) {
+static struct error *explain(const struct text *t, const struct fault *fault, const char *so) {
+    const struct probe *probe = t->probe->probe;
     struct buffer text = BUFFER_INIT(8192);
-    buffer_printf(&text, "probe \"%s\": %s: %s", p->probe->name, what, why);
-    name_place(&text, where);
-    if (!strchr(expr, '\n'))
-        buffer_printf(&text, "\n    %s\n    %*s", expr, (int)column + 1, "^");
-    if (text.data)
-        tell(typing, p->probe, mark, text.data);
+    buffer_printf(&text, "probe \"%s\": %s: %s", probe->name, t->what, fault->error->message);
+    name_place(&text, &fault->where);
+    buffer_puts(&text, so);
+    if (!strchr(t->expr, '\n'))
+        buffer_printf(&text, "\n    %s\n    %*s", t->expr, (int)fault->column + 1, "^");
+    struct error *error = text.data ? recipe_error(probe->source, t->mark, "%s", text.data) : NULL;
     buffer_free(&text);
+    return error;
+}
+
+/* Wrong at all of its places, it is a mistake. A place that its author did not think of may lack
+ * what the others have, as gdb's locations may: all else of its hits is told. */
+static void tell(struct typing *typing, const struct text *t, struct fault *fault, bool elsewhere) {
+    const char *so = !elsewhere                ? ""
+                     : strcmp(t->what, "when") ? "; its value is an error there"
+                                               : "; no hit is told there";
+    struct error *told = fault->error ? explain(t, fault, so) : NULL;
+    if (told && elsewhere)
+        report_error(typing->s, t->probe->probe->name, "warning", "%s", told->message);
+    else if (told)
+        buffer_printf(&typing->wrong, "%s%s", typing->wrong.len ? "\n" : "", told->message);
+    error_free(told);
+    error_free(fault->error);
 }
 
 /* For `armed`: captures' types stand there, then those of at_return. */
@@ -62,50 +83,58 @@ static void note(struct probe_state *p, const char *what, const char *expr, cons
     }
 }
 
-static bool type_one(struct typing *typing, struct probe_state *p, struct mark mark,
-                     const char *what, const char *expr, struct where where, enum moment moment) {
+static struct fault type_one(struct typing *typing, const struct text *t, struct where where,
+                             enum moment moment) {
     struct session *s = typing->s;
     struct buffer type = BUFFER_INIT(4096);
-    struct judged judged = {.expr = expr, .address = where.address, .moment = moment};
+    struct judged judged = {.expr = t->expr, .address = where.address, .moment = moment};
     const char *unavailable = NULL;
-    size_t column = 0;
-    struct error *error = s->ops->judge(s->backend, &judged, &type, &column, &unavailable);
-    if (error) {
-        tell_at(typing, p, mark, what, expr, column, error->message, &where);
-    } else if (unavailable) {
-        report_error(s, p->probe->name, "warning",
-                     "%s \"%s\": \"%s\" is optimised out at 0x%llx: it cannot be read there", what,
-                     expr, unavailable, (unsigned long long)where.address);
-    }
-    if (!error && type.data)
-        note(p, what, expr, type.data);
-    error_free(error);
+    struct fault fault = {.where = where};
+    fault.error = s->ops->judge(s->backend, &judged, &type, &fault.column, &unavailable);
+    if (!fault.error && unavailable)
+        report_error(s, t->probe->probe->name, "warning",
+                     "%s \"%s\": \"%s\" is optimised out at 0x%llx: it cannot be read there",
+                     t->what, t->expr, unavailable, (unsigned long long)where.address);
+    if (!fault.error && type.data)
+        note(t->probe, t->what, t->expr, type.data);
     buffer_free(&type);
-    return !error;
+    return fault;
 }
 
-/* At all places that were asked for: another one may have other variables in scope. One error is
- * enough. */
-static void type_everywhere(struct typing *typing, struct probe_state *p, struct mark mark,
-                            const char *what, const char *expr, const struct query *query) {
-    bool any = false, fine = true;
-    if (query->location && query->location->syscalls) {
-        type_one(typing, p, mark, what, expr, (struct where){0},
-                 query->returns ? AT_SYSCALL_RETURN : AT_SYSCALL);
-        return;
-    }
-    for (size_t i = 0; i < query->count && fine; i++)
-        for (size_t k = 0; k < query->places[i].count && fine; k++) {
-            any = true;
+/* At all of its places: another one may have other variables in scope. False: there are none. */
+static bool type_places(struct typing *typing, const struct text *t, const struct query *query,
+                        bool all) {
+    struct fault first = {0};
+    bool any = false, fine = false;
+    for (size_t i = 0; i < query->count; i++)
+        for (size_t k = 0; k < query->places[i].count; k++) {
             const struct place *place = &query->places[i];
-            fine = type_one(typing, p, mark, what, expr,
-                            (struct where){place->addresses[k], place, query->count},
-                            query->returns ? AT_RETURN : AT_PLACE);
+            struct fault fault =
+                type_one(typing, t, (struct where){place->addresses[k], place, query->count},
+                         query->returns ? AT_RETURN : AT_PLACE);
+            any = true;
+            fine |= !fault.error;
+            if (first.error)
+                error_free(fault.error);
+            else
+                first = fault;
         }
-    bool placed =
-        query->location != NULL; /* its module is not loaded yet, where it has no places */
-    if (!any && !placed)
-        type_one(typing, p, mark, what, expr, (struct where){0}, AT_PLACE);
+    tell(typing, t, &first, fine && !all);
+    return any;
+}
+
+static void type_once(struct typing *typing, const struct text *t, enum moment moment) {
+    struct fault fault = type_one(typing, t, (struct where){0}, moment);
+    tell(typing, t, &fault, false);
+}
+
+/* Where its module is not loaded yet, a location has no places, and nothing is known. */
+static void type_everywhere(struct typing *typing, const struct text *t, const struct query *query,
+                            bool all) {
+    if (query->location && query->location->syscalls)
+        type_once(typing, t, query->returns ? AT_SYSCALL_RETURN : AT_SYSCALL);
+    else if (!type_places(typing, t, query, all) && !query->location)
+        type_once(typing, t, AT_PLACE);
 }
 
 /* Where a probe hits. */
@@ -119,22 +148,28 @@ static void type_watch(struct typing *typing, struct probe_state *p) {
     struct session *s = typing->s;
     bool global = probe->watch_from < 0;
     const struct query *query = hits_of(s, global ? p : &s->probes[probe->watch_from]);
+    const struct text watch = {p, probe->trigger_mark, "watch", probe->watch};
     if (global || (query->location && !query->location->syscalls))
-        type_everywhere(typing, p, probe->trigger_mark, "watch", probe->watch, query);
+        type_everywhere(typing, &watch, query, true);
+}
+
+static void type_captures(struct typing *typing, struct probe_state *p, const char *what,
+                          const struct capture *list, size_t n, const struct query *query) {
+    for (size_t i = 0; i < n; i++) {
+        const struct text text = {p, list[i].mark, what, list[i].expr};
+        type_everywhere(typing, &text, query, false);
+    }
 }
 
 static void type_probe(struct typing *typing, struct probe_state *p) {
     const struct probe *probe = p->probe;
     const struct query *hits = hits_of(typing->s, p),
                        *returns = &typing->s->queries[2 * p->index + 1];
+    const struct text when = {p, probe->when_mark, "when", probe->when};
     if (probe->when)
-        type_everywhere(typing, p, probe->when_mark, "when", probe->when, hits);
-    for (size_t i = 0; i < probe->capture_count; i++)
-        type_everywhere(typing, p, probe->captures[i].mark, "capture", probe->captures[i].expr,
-                        hits);
-    for (size_t i = 0; i < probe->return_count; i++)
-        type_everywhere(typing, p, probe->at_return[i].mark, "at_return", probe->at_return[i].expr,
-                        returns);
+        type_everywhere(typing, &when, hits, false);
+    type_captures(typing, p, "capture", probe->captures, probe->capture_count, hits);
+    type_captures(typing, p, "at_return", probe->at_return, probe->return_count, returns);
     if (probe->watch)
         type_watch(typing, p);
 }

@@ -154,6 +154,25 @@ def test_text_of_events_that_come_together():
     check(len(lines) > 50 and all(line.strip() for line in lines), f"{len(lines)} lines, {lines[-3:]}")
 
 
+def test_what_one_of_several_places_lacks():
+    """An instance of a template without the member: said before the run, and at its hits that value alone is an error."""
+    source = write("""struct a { int common, only; }; struct b { int common; long other; };
+template <class T> __attribute__((noinline)) int use(T &t) { return t.common + 1; }
+int main() { a x{1, 2}; b y{3, 4}; int n = 0; for (int i = 0; i < 3; i++) n += use(x) + use(y); return n == 0; }
+""", "instances.cpp")
+    subprocess.run(["g++", "-g", "-O0", "-o", source[:-4], source], check=True, timeout=60)
+    some = "  u: {at: use, capture: {c: t.common, o: t.only}}\n  v: {at: use, when: t.only == 2, capture: {c: t.common}}\n"
+    for stub in Launched(source[:-4]), gdbserver(source[:-4]):
+        got = run(some, stub)
+        lacking = {"$error": 'b has no member "only"'}
+        check(got.values("u", "c", "o") == [(1, 2), (3, lacking)] * 3, f"{stub.uri}: {got.values('u', 'c', 'o')}")
+        check(got.values("v", "c") == [1] * 3, f"{stub.uri}: {got.values('v', 'c')}")
+        warned = [e["message"] for e in got.of("error") if e["severity"] == "warning"]
+        check(len(warned) == 2 and all("use<b>" in text and "recipe.yaml:" in text for text in warned), f"{stub.uri}: {warned}")
+    got = run(some.replace("only", "olny"), Launched(source[:-4]), code=2)
+    check(not got.hits() and 'no member "olny"' in got.err, got.brief())
+
+
 def test_a_hit_that_was_required():
     for probe, code in ("{at: work, when: n == 77777}", 6), ("{at: work}", 0), ("{exit: true}", 0):
         got = run(f"  w: {probe}\n", Launched(build("counts")), "--require-hits", code=code)

@@ -3,7 +3,7 @@
 not, code that changes, handlers that look where they came from.
 
 Else as native.py."""
-import os, signal, sys
+import os, random, signal, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 from nativetargets import *
@@ -59,19 +59,13 @@ def test_no_room_near_its_code():
     odd_attached("crowded")
 
 
-def ran_ns(pid):
-    with open(f"/proc/{pid}/schedstat") as stat:
-        return int(stat.read().split()[0])
-
-
-def test_job_control_where_each_hit_is_a_step():
-    """A thread stops the process in the middle of another's step, which is one of hundreds of thousands: it stands until
-    it is told to go on."""
-    source = write("""#include <pthread.h>
+STEPPED = """#include <pthread.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
 __attribute__((noinline)) void work(long n) { __asm__ volatile("" : : "r"(n)); }
+/* No room behind its code, either. */
+__asm__(".pushsection .fini, \\"ax\\", @progbits\\n.balign 4096, 0x90\\n.skip 4075, 0x90\\n.popsection");
 static void *idle(void *unused) { for (;;) pause(); return unused; }
 int main(void) {
     pthread_t thread;
@@ -81,12 +75,39 @@ int main(void) {
     for (long n = 0; write(1, n ? "" : "ready\\n", n ? 0 : 6) >= 0; n++)
         work(n);
 }
-""", "stepped.c")
+"""
+
+
+def stepped():
+    """A program whose every hit of `work` is a step in place, and its thread that idles."""
+    source = write(STEPPED, "stepped.c")
     subprocess.run(["gcc", "-g", "-O1", "-pthread", "-o", source[:-2], source], check=True, timeout=60)
     process = subprocess.Popen([source[:-2]], stdout=subprocess.PIPE)
     process.stdout.readline()
-    idle = max(tasks_of(process.pid))
     pickglass = start("  w: {at: work, hit_cond: '% 1000'}\n", Attached(process.pid), limits=ROOMY)
+    return process, max(tasks_of(process.pid)), pickglass
+
+
+def test_killed_in_the_middle_of_a_step():
+    """The kernel does not tell of the end of a process's first thread while others wait to be told of."""
+    for _ in rounds(6):
+        process, _, pickglass = stepped()
+        time.sleep(random.random() / 20)
+        process.kill()
+        code, out, err = finish(pickglass)
+        process.wait(10)
+        check(code == 0 and '"type":"exit"' in out and "lifted for a moment" in err, f"exit {code}: {err[-300:]}")
+
+
+def ran_ns(pid):
+    with open(f"/proc/{pid}/schedstat") as stat:
+        return int(stat.read().split()[0])
+
+
+def test_job_control_where_each_hit_is_a_step():
+    """A thread stops the process in the middle of another's step, which is one of hundreds of thousands: it stands until
+    it is told to go on."""
+    process, idle, pickglass = stepped()
     try:
         for turn in rounds(25):
             LIBC.syscall(234, process.pid, idle, signal.SIGSTOP)  # tgkill: nobody chooses another thread for it

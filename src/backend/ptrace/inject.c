@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #define VDSO_SIZE 8192
-#define STEPS_MAX 64 /* signals that may come before one step is made */
+#define STEPS_MAX 64             /* signals that may come before one step is made */
+#define STEP_NS UINT64_C(200000) /* what most steps take at most: so long nobody sleeps */
 
 static bool find_syscall(struct backend *b) {
     static const uint8_t syscall_bytes[] = {0x0f, 0x05};
@@ -26,14 +27,27 @@ static bool find_syscall(struct backend *b) {
     return b->syscall_at != 0;
 }
 
+/* The kernel is silent about a leader that has been killed until all of its threads were taken. */
+static bool has_died(pid_t tid) {
+    char state = native_state_of(tid);
+    return !state || state == 'Z' || state == 'X';
+}
+
 /* Its end is not taken here: the pump will see it. */
 static bool wait_for_stop(pid_t tid, int *status) {
+    static const struct timespec moment = {.tv_nsec = 50000};
     siginfo_t info = {.si_pid = 0};
-    int failed;
-    do
-        failed = waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | WNOWAIT | __WALL);
-    while (failed && errno == EINTR);
-    if (failed || (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED))
+    for (uint64_t began = uv_hrtime(); !info.si_pid;) {
+        int how = WEXITED | WSTOPPED | WNOWAIT | WNOHANG | __WALL;
+        if (waitid(P_PID, (id_t)tid, &info, how) && errno != EINTR)
+            return false;
+        if (info.si_pid || uv_hrtime() - began < STEP_NS)
+            continue;
+        if (has_died(tid))
+            return false;
+        nanosleep(&moment, NULL);
+    }
+    if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED)
         return false;
     return waitpid(tid, status, __WALL | WNOHANG) == tid && WIFSTOPPED(*status);
 }
