@@ -74,9 +74,8 @@ struct site {
     enum watch_access access;
     bool watch_from_hit; /* `watch` is resolved in the frame of a hit of this stop; else globally */
     int64_t watch_goroutine, watch_thread; /* ... of this one */
-    struct held_frame
-        watch_frame;              /* the back end's, when it is armed: what is watched lies in it */
-    const char *signal;           /* SITE_SIGNAL: "SIGSEGV" */
+    struct held_frame watch_frame;         /* the back end's: what is armed lies in this one */
+    const char *signal;                    /* SITE_SIGNAL: "SIGSEGV" */
     const struct location *where; /* as the recipe says it, for messages; NULL for SITE_PANIC */
     const char *cond, *hit_cond;  /* to be decided by the server; NULL = none */
     const char *filter; /* as `cond`, but a hit is judged here all the same; NULL = none */
