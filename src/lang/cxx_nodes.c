@@ -3,39 +3,40 @@
 
 #include <string.h>
 
-/* The type that a template's parameter stands for. */
-const struct type *lang_argument(const struct type *plain, const char *name) {
-    struct die die, child;
-    const struct type *found = NULL;
+/* A template's parameter: its entry, to be freed. False: there is none of that kind and name. */
+static bool find_parameter(const struct type *plain, unsigned tag, const char *name,
+                           struct die *out) {
+    struct die die;
+    bool found = false;
     if (!die_at(plain->place, &die))
-        return NULL;
-    if (die_child(die, &child)) {
+        return false;
+    if (die_child(die, out)) {
         do {
-            const char *own = die_tag(child) == DW_TAG_template_type_parameter && !found
-                                  ? die_string(child, DW_AT_name)
-                                  : NULL;
-            found = own && !strcmp(own, name) ? type_of_entry(child) : found;
-        } while (die_step(&child));
+            const char *own = die_tag(*out) == tag ? die_string(*out, DW_AT_name) : NULL;
+            found = own && !strcmp(own, name);
+        } while (!found && die_step(out));
     }
     die_free(&die);
     return found;
 }
 
+/* The type that a template's parameter stands for. */
+const struct type *lang_argument(const struct type *plain, const char *name) {
+    struct die parameter;
+    if (!find_parameter(plain, DW_TAG_template_type_parameter, name, &parameter))
+        return NULL;
+    const struct type *type = type_of_entry(parameter);
+    die_free(&parameter);
+    return type;
+}
+
 bool lang_number(const struct type *plain, const char *name, uint64_t *out) {
-    struct die die, child;
-    bool found = false;
-    if (!die_at(plain->place, &die))
+    struct die parameter;
+    if (!find_parameter(plain, DW_TAG_template_value_parameter, name, &parameter))
         return false;
-    if (die_child(die, &child)) {
-        do {
-            const char *own = die_tag(child) == DW_TAG_template_value_parameter && !found
-                                  ? die_string(child, DW_AT_name)
-                                  : NULL;
-            found |= own && !strcmp(own, name) && die_unsigned(child, DW_AT_const_value, out);
-        } while (die_step(&child));
-    }
-    die_free(&die);
-    return found;
+    bool known = die_unsigned(parameter, DW_AT_const_value, out);
+    die_free(&parameter);
+    return known;
 }
 
 #define ALIGNED_DEPTH 16

@@ -7,13 +7,13 @@ differ from one and another says what we say, it is told and fails nothing. Alon
 
 PEEK is the engine's command line tool, PICKGLASS the program. Arguments are parts of names; --count says how many
 addresses of each program. Last come `addresses N, judged N, agreed N` and `N passed, N failed, N skipped`."""
-import collections, json, os, re, shutil, subprocess, sys
+import collections, os, re, shutil, subprocess, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from differential import last_word, run, spread
 from peek import Peek
-from programs import compiled, each, go_program, own
+from programs import ask_gdb, compiled, each, go_program, own
 
 COUNT = 2000
 SHOWN = 8
@@ -39,13 +39,7 @@ def said(functions, places):
 
 
 def by_gdb(binary, addresses, work):
-    job = os.path.join(work, "job")
-    with open(job, "w") as out:
-        json.dump({"addresses": addresses, "out": job + ".out"}, out)
-    run("gdb", "-nx", "-batch", "-iex", "set auto-load no", "-iex", "set debuginfod enabled off", "-x", os.path.join(HERE, "addresses_side.py"),
-        binary, env={**os.environ, "ADDRESSES": job, "LC_ALL": "C.UTF-8"}, timeout=600)
-    with open(job + ".out") as file:
-        found = json.load(file)
+    found = ask_gdb("addresses_side.py", binary, {"addresses": addresses}, work)
     return {int(pc): said(functions or ([symbol] if symbol else []), [(file, line)] if line else [])
             for pc, (functions, file, line, symbol) in found.items()}
 

@@ -5,7 +5,7 @@ calls innermost first."""
 import json, os, re
 import gdb
 
-JOB = json.load(open(os.environ["ADDRESSES"]))
+JOB = json.load(open(os.environ["JOB"]))
 
 
 def functions_at(pc):

@@ -10,7 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from differential import run
 from peek import Peek
-from programs import Missing, compiled, each, go_program, own
+from programs import Missing, ask_gdb, compiled, each, go_program, own
 
 COUNT = 1500
 SHOWN = 8
@@ -28,13 +28,7 @@ def functions_of(binary):
 # ---- the judges: name -> addresses ----
 
 def by_gdb(binary, names, work):
-    job = os.path.join(work, "job")
-    with open(job, "w") as out:
-        json.dump({"names": names, "out": job + ".out"}, out)
-    run("gdb", "-nx", "-batch", "-iex", "set auto-load no", "-iex", "set debuginfod enabled off", "-x", os.path.join(HERE, "places_side.py"),
-        binary, env={**os.environ, "PLACES": job, "LC_ALL": "C.UTF-8"}, timeout=900)
-    with open(job + ".out") as file:
-        return json.load(file)
+    return ask_gdb("places_side.py", binary, {"names": names}, work)
 
 
 AMBIGUOUS = [-1]  # an address that no function has

@@ -2,7 +2,7 @@
 import json, os
 import gdb
 
-JOB = json.load(open(os.environ["PLACES"]))
+JOB = json.load(open(os.environ["JOB"]))
 
 
 def places(name):

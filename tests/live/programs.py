@@ -1,7 +1,7 @@
 """Real programs that the engine is asked about beside others, and the round through them: for addresses.py, places.py."""
-import argparse, os, shlex, shutil, subprocess, tempfile
+import argparse, json, os, shlex, shutil, subprocess, tempfile
 
-from differential import FIXTURES, run
+from differential import FIXTURES, HERE, run
 
 
 class Missing(Exception):
@@ -33,6 +33,17 @@ def go_program(work):
     path = os.path.join(work, "httpd")
     run("go", "build", "-buildvcs=false", "-o", path, "./httpd", cwd=os.path.join(FIXTURES, "go"), timeout=300)
     return path
+
+
+def ask_gdb(side, binary, asked, work):
+    """What the script `side` answers, run by gdb on the binary: it reads the file that JOB names, and writes where that says."""
+    job = os.path.join(work, "job")
+    with open(job, "w") as out:
+        json.dump({**asked, "out": job + ".out"}, out)
+    run("gdb", "-nx", "-batch", "-iex", "set auto-load no", "-iex", "set debuginfod enabled off", "-x", os.path.join(HERE, side),
+        binary, env={**os.environ, "JOB": job, "LC_ALL": "C.UTF-8"}, timeout=900)
+    with open(job + ".out") as answer:
+        return json.load(answer)
 
 
 def arguments(what, count):

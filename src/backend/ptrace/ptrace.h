@@ -8,13 +8,18 @@
  *   detach.c    leaving them as they were
  *   follow.c    children that it forks
  *   wait.c      what the kernel reports, task by task: a table of events
- *   early.c     children that stop before their parents have told of them, or whose parents never
- * do spin.c      how the next hit is waited for points.c    breakpoints in the text note.c where
- * they stand, for main slots.c     instructions executed away from their place: breakpoints never
- * leave theirs areas.c     where there is room for such copies inject.c    one step, one system
- * call watches.c   watchpoints, and breakpoints of the hardware: the debug registers syscalls.c
- * system calls, at their entry and their return ahead.c     reading what a hit will need before it
- * is asked for stop.c      hits become a stop; resuming, halting read.c      memory and registers
+ *   early.c     children that stop before their parents have told of them
+ *   spin.c      how the next hit is waited for
+ *   points.c    breakpoints in the text
+ *   note.c      where they stand, for main
+ *   slots.c     instructions executed away from their place, which keeps its breakpoint
+ *   areas.c     where there is room for such copies
+ *   inject.c    one step, one system call
+ *   watches.c   watchpoints, and breakpoints of the hardware: the debug registers
+ *   syscalls.c  system calls, at their entry and their return
+ *   ahead.c     reading what a hit will need before it is asked for
+ *   stop.c      hits become a stop; resuming, halting
+ *   read.c      memory and registers
  *
  * Only a thread that hits stops, and its pc is moved on before anything else is done: should we die
  * then, the kernel lets it go on from there. Arming stops nobody. The loop runs in the tracer's own
