@@ -5,9 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#define EXACT_MAX                                                                                  \
-    INT64_C(9007199254740991) /* 2^53 - 1: beyond it jq and JavaScript lose digits                 \
-                               */
+/* 2^53 - 1: beyond it jq and JavaScript lose digits. */
+#define EXACT_MAX INT64_C(9007199254740991)
 #define NEST_MAX 64
 
 static void write_value(const struct buffer *in, value_ref ref, struct buffer *out, int nest);

@@ -11,8 +11,8 @@
 
 #define MEMORY_CHUNK 1000 /* ExamineMemory gives no more at a time */
 
-#define AHEAD_NS                                                                                   \
-    UINT64_C(5000000) /* what may be under way at once; so much, where it is not known */
+/* What may be under way at once; so much, where it is not known. */
+#define AHEAD_NS UINT64_C(5000000)
 
 enum read_state { READ_QUEUED, READ_WAITING, READ_ANSWERED, READ_FAILED };
 

@@ -101,7 +101,8 @@ enum unwind_result program_unwind(struct program *program, struct frame *frame,
 enum outcome program_frame_holding(struct program *program, const struct program_thread *thread,
                                    uint64_t address, struct held_frame *out);
 
-/* False only where the stack was seen, and the frame is not on it. */
+/* EVAL_OK, and *lives is false only where the stack was seen and the frame is not on it; or
+ * EVAL_AGAIN, and *lives says nothing. */
 enum outcome program_frame_lives(struct program *program, const struct program_thread *thread,
                                  const struct held_frame *held, bool *lives);
 
@@ -117,8 +118,8 @@ value_ref program_list(struct program *program, const struct want *want, struct 
 /* What the answer to a question is in. */
 enum needed { NEEDS_SYMBOLS, NEEDS_LINES, NEEDS_VARIABLES };
 
-/* Why nothing can be found in the module, and what to do about it, as "has no ..."; NULL: it has
- * what is needed. */
+/* Why nothing can be found in the module, and what to do about it: what goes behind its path, "has
+ * no ..." or "is stripped ...". NULL: it has what is needed. */
 const char *program_lacks(const struct module *module, enum needed needed);
 
 /* The error, and behind it what the module lacks. Takes and returns ownership; NULL stays NULL, and

@@ -2,9 +2,8 @@
  * same bytes are somebody else's, and what they say would be told as the variable's. */
 #include "backend/program/program.h"
 
-#define RED_ZONE                                                                                   \
-    128 /* bytes below its stack that a leaf function may use (System V ABI, x86-64)               \
-         */
+/* Bytes below its stack that a leaf function may use (System V ABI, x86-64). */
+#define RED_ZONE 128
 #define STACK_MAX (UINT64_C(8) << 20)
 #define FRAMES_MAX 10000
 
