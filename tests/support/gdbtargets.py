@@ -282,10 +282,16 @@ def valgrind(*arguments):
     need("valgrind", "vgdb")
     program = Process("valgrind", "--vgdb=yes", "--vgdb-error=0", f"--vgdb-prefix={WORK}/vgdb", *arguments)
     program.wait_for("action at startup")
+    stub = vgdb(program)
+    stub.binary, stub.program, stub.told = ("--binary", arguments[0]), program, program.told
+    return stub
+
+
+def vgdb(program):
+    """The gateway to a program under valgrind, for one client."""
     port = free_port()
     stub = Stub("vgdb", f"--port={port}", f"--vgdb-prefix={WORK}/vgdb", f"--pid={program.pid}", "--wait=5")
-    stub.uri, stub.binary, stub.program = f"gdb://127.0.0.1:{port}", ("--binary", arguments[0]), program
-    stub.told = program.told
+    stub.uri = f"gdb://127.0.0.1:{port}"
     return stub
 
 
