@@ -5,7 +5,7 @@
 #include <string.h>
 
 static char no_memory_text[] = "out of memory";
-static struct error no_memory = {ERROR_RUN, no_memory_text};
+static struct error no_memory = {.class = ERROR_RUN, .message = no_memory_text};
 
 struct error *error_no_memory(void) {
     return &no_memory;
@@ -15,7 +15,7 @@ struct error *error_newv(enum error_class class, const char *format, va_list arg
     struct error *error = malloc(sizeof *error);
     if (!error)
         return &no_memory;
-    error->class = class;
+    *error = (struct error){.class = class};
     if (vasprintf(&error->message, format, args) < 0) {
         free(error);
         return &no_memory;
@@ -28,6 +28,12 @@ struct error *error_new(enum error_class class, const char *format, ...) {
     va_start(args, format);
     struct error *error = error_newv(class, format, args);
     va_end(args);
+    return error;
+}
+
+struct error *error_because(struct error *error, enum error_reason reason) {
+    if (error && error != &no_memory)
+        error->reason = reason;
     return error;
 }
 
@@ -51,7 +57,8 @@ struct error *error_wrap(struct error *error, const char *format, ...) {
 }
 
 struct error *error_copy(const struct error *error) {
-    return error ? error_new(error->class, "%s", error->message) : NULL;
+    return error ? error_because(error_new(error->class, "%s", error->message), error->reason)
+                 : NULL;
 }
 
 void error_free(struct error *error) {

@@ -12,8 +12,16 @@ enum error_class {
     ERROR_NO_HITS = 6, /* nothing hit, where a hit was required */
 };
 
+/* What somebody who gets the error may make of it, where the class does not tell. */
+enum error_reason {
+    REASON_OTHER = 0,
+    REASON_NO_PEER, /* nobody was there to connect to: somebody may come */
+    REASON_NO_NAME, /* nothing has that name: whoever knows where it was looked for may say more */
+};
+
 struct error {
     enum error_class class;
+    enum error_reason reason;
     char *message; /* UTF-8, no trailing newline; may hold several lines */
 };
 
@@ -24,6 +32,9 @@ struct error *error_newv(enum error_class class, const char *format, va_list arg
 
 /* The one error that needs no memory. error_free() accepts it. */
 struct error *error_no_memory(void);
+
+/* Gives it a reason. NULL stays NULL. */
+struct error *error_because(struct error *error, enum error_reason reason);
 
 /* Puts "context: " before the message, once a layer. Takes and returns ownership; NULL stays NULL.
  */

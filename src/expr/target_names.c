@@ -60,8 +60,10 @@ const struct type *compiler_use(struct compiler *c, const struct target_node *no
 static const struct type *unknown_name(struct compiler *c, const struct target_node *node,
                                        const char *name) {
     const char *near = scope_nearest(&c->view, name);
-    return compiler_fail(c, node, "there is no \"%s\" here%s%s%s", name,
-                         near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+    compiler_fail(c, node, "there is no \"%s\" here%s%s%s", name, near ? " (did you mean \"" : "",
+                  near ? near : "", near ? "\"?)" : "");
+    error_because(c->error, REASON_NO_NAME);
+    return NULL;
 }
 
 const struct type *compile_name(struct compiler *c, const struct target_node *node) {

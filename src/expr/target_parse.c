@@ -282,8 +282,11 @@ static int parse_member(struct parser *p, int left, enum target_op op) {
     if (op == TOP_DOT && parser_take(p, TOP_OPEN)) { /* Go: x.(T) */
         const struct type *type = parser_try_type(p);
         type = type || p->error ? type : parser_try_whole_type(p);
-        if (!type)
-            return parser_fail(p, node.at, "there is no such type in the debug info");
+        if (!type) {
+            parser_fail(p, node.at, "there is no such type in the debug info");
+            error_because(p->error, REASON_NO_NAME);
+            return -1;
+        }
         expect(p, TOP_CLOSE);
         node.kind = TN_CAST;
         node.type = type;

@@ -82,6 +82,7 @@ const struct type *parser_try_type(struct parser *p) {
         while (n && p->text[start + (size_t)n - 1] == ' ')
             n--;
         parser_fail(p, start, "there is no type \"%.*s\" in the debug info", n, p->text + start);
+        error_because(p->error, REASON_NO_NAME);
         return NULL;
     }
     error_free(p->error);

@@ -45,7 +45,8 @@ struct error *serial_open(const char *device, unsigned baud, int *fd) {
                          device, baud);
     *fd = open(device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (*fd < 0)
-        return error_new(ERROR_RUN, "connecting to %s: %s", device, strerror(errno));
+        return error_because(error_new(ERROR_RUN, "connecting to %s: %s", device, strerror(errno)),
+                             REASON_NO_PEER);
     if (!make_raw(*fd, speed))
         return NULL;
     int why = errno;

@@ -102,6 +102,10 @@ static struct error *failure(const struct stream *s, const char *what, int code)
     return error_new(ERROR_RUN, "%s %s: %s", what, s->where, uv_strerror(code));
 }
 
+static struct error *unreachable(const struct stream *s, int code) {
+    return error_because(failure(s, "connecting to", code), REASON_NO_PEER);
+}
+
 /* One buffer for all streams of a thread: libuv hands it to the read callback at once. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     (void)handle, (void)suggested;
@@ -167,7 +171,7 @@ static void on_connected(uv_connect_t *request, int code) {
     else if (s->kind == STREAM_TCP && s->next_address)
         connect_next(s);
     else
-        fail_open(s, failure(s, "connecting to", code));
+        fail_open(s, unreachable(s, code));
 }
 
 /* A socket that failed to connect cannot be used again: the next address gets a fresh one. */
@@ -198,7 +202,7 @@ static void connect_next(struct stream *s) {
     int code = uv_tcp_connect(&s->connect, &s->in.tcp, address->ai_addr, on_connected);
     s->connecting = !code;
     if (code)
-        fail_later(s, failure(s, "connecting to", code));
+        fail_later(s, unreachable(s, code));
 }
 
 static void on_resolved(uv_getaddrinfo_t *request, int code, struct addrinfo *addresses) {

@@ -45,7 +45,7 @@ void session_on_retry(uv_timer_t *timer) {
 /* A server that is not there yet may come: until the deadline. One that refuses us will not change.
  */
 static bool may_come(const struct session *s, const struct error *error) {
-    return !s->ending && error->class == ERROR_RUN && strstr(error->message, "connecting to") &&
+    return !s->ending && error->reason == REASON_NO_PEER &&
            uv_hrtime() + s->backoff_ms * 1000000 < s->connect_deadline;
 }
 

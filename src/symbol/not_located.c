@@ -40,7 +40,8 @@ static bool is_chosen_late(struct space *space, const char *name) {
 static struct error *no_function(struct space *space, const struct place_query *query) {
     struct nearest all = {0};
     if (query->terse)
-        return error_new(ERROR_RECIPE, "no function \"%s\"", query->function);
+        return error_because(error_new(ERROR_RECIPE, "no function \"%s\"", query->function),
+                             REASON_NO_NAME);
     if (is_chosen_late(space, query->function))
         return error_new(ERROR_RECIPE,
                          "\"%s\" has several implementations, and which one is used is decided "
@@ -56,9 +57,10 @@ static struct error *no_function(struct space *space, const struct place_query *
                 near = all.names[i];
         }
     }
-    struct error *error =
-        error_new(ERROR_RECIPE, "no function \"%s\"%s%s%s", query->function,
-                  near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+    struct error *error = error_because(error_new(ERROR_RECIPE, "no function \"%s\"%s%s%s",
+                                                  query->function, near ? " (did you mean \"" : "",
+                                                  near ? near : "", near ? "\"?)" : ""),
+                                        REASON_NO_NAME);
     for (size_t i = 0; i < all.count; i++)
         free(all.names[i]);
     free(all.names);
@@ -112,7 +114,8 @@ struct error *not_located(struct space *space, const struct place_query *query,
     if (query->function)
         return no_function(space, query);
     if (query->match)
-        return error_new(ERROR_RECIPE, "no function matches \"%s\"", query->match);
+        return error_because(error_new(ERROR_RECIPE, "no function matches \"%s\"", query->match),
+                             REASON_NO_NAME);
     if (query->has_address)
         return error_new(ERROR_RECIPE, "0x%llx is not in the program's code",
                          (unsigned long long)query->address);

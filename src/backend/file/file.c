@@ -119,7 +119,7 @@ static void file_destroy(struct backend *b) {
 /* A function of the library that the program calls is in another file. */
 static struct error *explain(struct backend *b, struct error *error) {
     bool library =
-        b->program.space.list[0].module->elf->type == ET_DYN && strstr(error->message, "no fun");
+        error->reason == REASON_NO_NAME && b->program.space.list[0].module->elf->type == ET_DYN;
     return library ? error_wrap(error, "in %s itself", b->path) : error;
 }
 

@@ -201,7 +201,7 @@ struct error *program_judge(struct program *program, const struct judged *judged
     if (!compiled)
         return error_no_memory();
     *column = compiled->column;
-    if (compiled->error && strstr(compiled->error->message, "there is no"))
+    if (compiled->error && compiled->error->reason == REASON_NO_NAME)
         return program_explain(error_copy(compiled->error), loaded ? loaded->module : NULL,
                                NEEDS_VARIABLES);
     if (compiled->error)
