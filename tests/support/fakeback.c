@@ -269,8 +269,10 @@ static bool connect_owed(void) {
     if (fake.refusals) {
         fake.refusals--;
         fake_word("refused");
-        fake.events->connected(fake.owner, NULL,
-                               error_new(ERROR_RUN, "connecting to fake: connection refused"));
+        fake.events->connected(
+            fake.owner, NULL,
+            error_because(error_new(ERROR_RUN, "connecting to fake: connection refused"),
+                          REASON_NO_PEER));
         return true;
     }
     struct target_info info = {.pid = fake.pid,
