@@ -86,7 +86,8 @@ pick_error *pick_run_start(pick_run *run);
 int pick_run_fd(pick_run *run);
 bool pick_run_step(pick_run *run);
 
-/* Ends the run in good order. From a callback, or between steps. */
+/* Ends the run in good order; hits that are on their way are still told. From a callback, or
+ * between steps. */
 void pick_run_stop(pick_run *run, const char *reason);
 
 #ifdef __cplusplus

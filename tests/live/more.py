@@ -943,12 +943,14 @@ def test_library(chain):
     with ending(httpd(chain)) as server:
         for how in ([], ["in steps"]):
             said = done(installed["program"], installed["worker"], server.uri, *how, env=env)
-            check("code 0 hits 4" in said, f"{how}: {said[-400:]}")
-            check(len(re.findall(r"^key /.* probe a seq [1-4]$", said, re.M)) == 4, f"{how}: {said[-400:]}")
+            code, hits = map(int, re.search(r"^code (\d+) hits (\d+)$", said, re.M).groups())  # some were on their way
+            check(code == 0 and 4 <= hits < 100, f"{how}: {said[-400:]}")
+            numbers = [int(n) for n in re.findall(r"^key /.* probe a seq (\d+)$", said, re.M)]
+            check(numbers == list(range(1, hits + 1)), f"{how}: {said[-400:]}")
             events = re.findall(r"^event (\w+)$", said, re.M)
             check(events[:2] == ["run", "armed"] and events[-2:] == ["end", "end"], f"{how}: {events}")
             shown = [json.loads(line) for line in re.findall(r"^json (.*)$", said, re.M)]
-            check([hit["seq"] for hit in shown] == [1, 2, 3, 4] and shown[0]["target"] == "it", f"{how}: {shown[:1]}")
+            check([hit["seq"] for hit in shown] == numbers and shown[0]["target"] == "it", f"{how}: {shown[:1]}")
             untouched(server, server.url)
         check("code 1 hits 0" in done(installed["program"], installed["worker"], "dlv://127.0.0.1:none", env=env), "no failure")
         check("error " in done(installed["program"], installed["worker"], "nothing://", env=env), "no error")
