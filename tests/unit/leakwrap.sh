@@ -5,7 +5,8 @@ logs=$(mktemp -d) || exit 1
 trap 'rm -rf "$logs"' EXIT
 ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$logs/log:detect_leaks=1"
 UBSAN_OPTIONS="${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}log_path=$logs/log:print_stacktrace=1"
-export ASAN_OPTIONS UBSAN_OPTIONS
+LSAN_OPTIONS="${LSAN_OPTIONS:+$LSAN_OPTIONS:}exitcode=0" # what has leaked is looked at below
+export ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
 
 # On a busy machine Criterion's runner leaks what it has allocated itself. A suppression would take
 # our leaks, too: the runner is in every stack.

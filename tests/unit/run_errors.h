@@ -4,13 +4,13 @@
 #include "base/error.h"
 #include "unit.h"
 
-static void fine(struct error *error, const char *what) {
+static inline void fine(struct error *error, const char *what) {
     cr_expect_null(error, "%s: %s", what, error ? error->message : "");
     error_free(error);
 }
 
 /* The message of an error that there must be; the caller frees it. */
-static void expect_error(struct error *error, const char *part, const char *what) {
+static inline void expect_error(struct error *error, const char *part, const char *what) {
     cr_expect_not_null(error, "%s: no error", what);
     if (!error)
         return;

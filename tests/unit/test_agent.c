@@ -1,5 +1,6 @@
-/* Agent bytecode: its encoding, its bounds, and that a small interpreter of the manual's words
- * finds in it what our own evaluation of the same expression finds. */
+/* Agent bytecode: a small interpreter of the manual's words finds in it what our own evaluation of
+ * the same expression finds. */
+#include "agent_machine.h"
 #include "unit.h"
 
 #include "expr/target_agent.h"
@@ -73,140 +74,6 @@ static void close_self(void) {
 }
 
 TestSuite(agent, .init = open_self, .fini = close_self);
-
-/* ---- the interpreter ---- */
-
-struct run {
-    uint64_t stack[100], registers[64], in_hand; /* what a read that fails leaves, in gdbserver */
-    size_t depth;
-    bool failed; /* division by zero */
-    bool collects;
-};
-
-static uint64_t pop(struct run *r) {
-    cr_assert(r->depth, "the stack is empty");
-    return r->stack[--r->depth];
-}
-
-static void put(struct run *r, uint64_t value) {
-    cr_assert(r->depth < 100, "the stack is full");
-    r->stack[r->depth++] = value;
-}
-
-static bool fetch(uint64_t address, void *out, size_t n) {
-    return pread(self, out, n, (off_t)address) == (ssize_t)n;
-}
-
-static void trace(struct run *r, uint64_t address, size_t n) {
-    static uint8_t bytes[65536];
-    cr_assert(fetch(address, bytes, n), "what is not there would be collected");
-    if (r->collects)
-        memory_fill(&memory, address, bytes, n, n);
-}
-
-static void trace_text(uint64_t address, size_t n) {
-    char bytes[4096];
-    size_t have = 0;
-    do
-        cr_assert(fetch(address + have, bytes + have, 1), "what is not there would be collected");
-    while (bytes[have++] && have < n);
-    memory_fill(&memory, address, bytes, have, have);
-}
-
-static void reference(struct run *r, size_t n) {
-    uint64_t value = 0;
-    if (fetch(pop(r), &value, n))
-        r->in_hand = value;
-    else
-        value = n < 8 ? r->in_hand & ((UINT64_C(1) << 8 * n) - 1) : r->in_hand;
-    put(r, value);
-}
-
-static void divide(struct run *r, bool sign, bool rest) {
-    uint64_t b = pop(r), a = pop(r);
-    r->failed |= !b;
-    cr_assert(!(sign && a == UINT64_C(1) << 63 && b == UINT64_MAX), "gdbserver would die of this");
-    if (!b)
-        put(r, 0);
-    else if (sign)
-        put(r, (uint64_t)(rest ? (int64_t)a % (int64_t)b : (int64_t)a / (int64_t)b));
-    else
-        put(r, rest ? a % b : a / b);
-}
-
-static uint64_t binary(uint8_t op, uint64_t a, uint64_t b) {
-    switch (op) {
-    case 0x02: return a + b;
-    case 0x03: return a - b;
-    case 0x04: return a * b;
-    case 0x09: return b < 64 ? a << b : 0;
-    case 0x0a: return (uint64_t)((int64_t)a >> b);
-    case 0x0b: return a >> b;
-    case 0x0f: return a & b;
-    case 0x10: return a | b;
-    case 0x11: return a ^ b;
-    case 0x13: return a == b;
-    case 0x14: return (int64_t)a < (int64_t)b;
-    case 0x15: return a < b;
-    }
-    cr_assert_fail("opcode %x", op);
-    return 0;
-}
-
-static uint64_t narrow(uint64_t value, unsigned bits, bool sign) {
-    uint64_t high = value << (64 - bits);
-    return sign ? (uint64_t)((int64_t)high >> (64 - bits)) : high >> (64 - bits);
-}
-
-static void interpret(struct run *r, const uint8_t *code, size_t len) {
-    size_t at = 0;
-    while (at < len && !r->failed) {
-        uint8_t op = code[at++];
-        uint64_t operand = 0, value;
-        static const uint8_t sizes[256] = {
-            [0x0d] = 1, [0x16] = 1, [0x20] = 2, [0x21] = 2, [0x22] = 1, [0x23] = 2,
-            [0x24] = 4, [0x25] = 8, [0x26] = 2, [0x2a] = 1, [0x2e] = 2};
-        for (unsigned i = 0; i < sizes[op]; i++)
-            operand = operand << 8 | code[at++];
-        switch (op) {
-        case 0x05:
-        case 0x06:
-        case 0x07:
-        case 0x08: divide(r, op == 0x05 || op == 0x07, op >= 0x07); break;
-        case 0x0c: value = pop(r), trace(r, pop(r), value); break;
-        case 0x0d: trace(r, r->stack[r->depth - 1], operand); break;
-        case 0x0e: put(r, !pop(r)); break;
-        case 0x12: put(r, ~pop(r)); break;
-        case 0x16:
-        case 0x2a: put(r, narrow(pop(r), (unsigned)operand, op == 0x16)); break;
-        case 0x17:
-        case 0x18:
-        case 0x19:
-        case 0x1a: reference(r, (size_t)1 << (op - 0x17)); break;
-        case 0x20: at = pop(r) ? operand : at; break;
-        case 0x21: at = operand; break;
-        case 0x22:
-        case 0x23:
-        case 0x24:
-        case 0x25: put(r, operand); break;
-        case 0x26: put(r, r->in_hand = r->registers[operand]); break;
-        case 0x27: return;
-        case 0x28: value = pop(r), put(r, value), put(r, value); break;
-        case 0x29: pop(r); break;
-        case 0x2b: {
-            uint64_t b = pop(r), a = pop(r);
-            put(r, b), put(r, a);
-            break;
-        }
-        case 0x2f: value = pop(r), trace_text(pop(r), value); break;
-        default: {
-            uint64_t b = pop(r), a = pop(r);
-            put(r, binary(op, a, b));
-        }
-        }
-    }
-    cr_assert(r->failed || at == len, "it ran out of itself");
-}
 
 /* ---- the expressions ---- */
 
@@ -370,7 +237,7 @@ static void randomise(struct run *run, struct registers *registers) {
         g.list[i] = rand() % 3 ? (int)word() : g.i;
     memcpy(g.name, "abcdefghijkl", (size_t)(rand() % 13));
     edge[4095] = rand() % 2 ? 'l' : '\0';
-    *run = (struct run){0};
+    *run = (struct run){.target = self};
     *registers = (struct registers){.arch = space.arch};
     for (unsigned i = 0; i < 17; i++) {
         run->registers[i + 3] = i == 7 ? 0x7ffc12345678 : i < 16 ? word() : 0;
@@ -533,7 +400,7 @@ Test(agent, what_is_collected_is_all_that_is_needed) {
             struct registers registers;
             struct run run;
             randomise(&run, &registers);
-            run.collects = true;
+            run.collected = &memory;
             memory_forget(&memory);
             interpret(&run, agent.bytes, agent.len);
             cr_assert(!run.failed && !run.depth, "%s", captures[i]);
@@ -545,78 +412,5 @@ Test(agent, what_is_collected_is_all_that_is_needed) {
             buffer_free(&here);
         }
         target_expr_free(expr);
-    }
-}
-
-/* ---- the assembler ---- */
-
-Test(agent, it_is_written_as_the_manual_says) {
-    static const uint8_t expected[] = {
-        0x22, 7,    0x23, 1, 0,  0x24, 0,  1,    0, 0,    0x25, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-        0xff, 0xfe, 0x26, 0, 16, 0x16, 32, 0x2a, 8, 0x18, 0x0d, 4,    0x20, 0,    33,   0x29, 0x27};
-    struct agent agent = {.len = 0};
-    struct buffer text = BUFFER_INIT(4096);
-    agent_constant(&agent, 7), agent_constant(&agent, 256), agent_constant(&agent, 65536);
-    agent_constant(&agent, (uint64_t)-2);
-    agent_register(&agent, 16);
-    agent_extend(&agent, 32, true), agent_extend(&agent, 8, false), agent_extend(&agent, 64, true);
-    agent_ref(&agent, 2);
-    agent_trace_quick(&agent, 4);
-    size_t jump = agent_jump(&agent, AGENT_IF_GOTO);
-    agent_op(&agent, AGENT_POP);
-    agent_land(&agent, jump);
-    agent_op(&agent, AGENT_END);
-    cr_assert_eq(agent.len, sizeof expected);
-    cr_expect(!memcmp(agent.bytes, expected, sizeof expected));
-    agent_print(agent.bytes, agent.len, &text);
-    cr_expect(strstr(text.data, "  10 const64 18446744073709551614\n"), "%s", text.data);
-    cr_expect(strstr(text.data, "  29 if_goto 33\n"), "%s", text.data);
-    buffer_free(&text);
-}
-
-Test(agent, what_would_leave_its_bounds_is_found) {
-    static const struct {
-        uint8_t bytes[12];
-        size_t n;
-        bool fine;
-    } programs[] = {
-        {{0x27}, 1, true},
-        {{0x22, 1, 0x27}, 3, true},
-        {{0}, 0, false},
-        {{0x22, 1}, 2, false},                               /* no end */
-        {{0x22}, 1, false},                                  /* no operand */
-        {{0x02, 0x27}, 2, false},                            /* nothing to add */
-        {{0x99, 0x27}, 2, false},                            /* no such instruction */
-        {{0x21, 0, 9, 0x27}, 4, false},                      /* a jump out of it */
-        {{0x21, 0, 0, 0x27}, 4, false},                      /* a loop */
-        {{0x21, 0, 4, 0x22, 0x27, 0x27}, 6, false},          /* nothing leads to 3 */
-        {{0x22, 1, 0x20, 0, 6, 0x22, 0x27, 0x27}, 8, false}, /* into an operand */
-        {{0x22, 1, 0x20, 0, 7, 0x22, 2, 0x27}, 8, false},    /* two depths meet */
-        {{0x22, 1, 0x20, 0, 6, 0x27, 0x27}, 7, true},
-    };
-    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
-        cr_expect_eq(agent_check(programs[i].bytes, programs[i].n), programs[i].fine, "program %zu",
-                     i);
-    uint8_t deep[300];
-    for (size_t i = 0; i < 100; i++)
-        deep[2 * i] = 0x22, deep[2 * i + 1] = 1;
-    deep[200] = 0x27;
-    cr_expect(!agent_check(deep, 201));
-    struct agent agent = {.len = 0};
-    for (int i = 0; i < 3000; i++)
-        agent_op(&agent, AGENT_DUP);
-    cr_expect(agent.failed);
-    srand(3);
-    for (int round = 0; round < 200000; round++) { /* any bytes: nothing is read behind them */
-        uint8_t *bytes = malloc(12);
-        size_t n = (size_t)(rand() % 13);
-        struct buffer text = BUFFER_INIT(4096);
-        for (size_t i = 0; i < n; i++)
-            bytes[i] = (uint8_t)(rand() % 3 ? rand() % 0x30 : rand());
-        agent_check(bytes, n);
-        if (round % 64 == 0)
-            agent_print(bytes, n, &text);
-        buffer_free(&text);
-        free(bytes);
     }
 }

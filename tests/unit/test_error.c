@@ -32,6 +32,18 @@ Test(error, copy_is_independent) {
     error_free(copy);
 }
 
+Test(error, a_reason_stays_with_it) {
+    struct error *error = error_because(error_new(ERROR_RUN, "refused"), REASON_NO_PEER);
+    error = error_wrap(error, "connecting");
+    struct error *copy = error_copy(error);
+    cr_assert_eq(error->reason, REASON_NO_PEER);
+    cr_assert_eq(copy->reason, REASON_NO_PEER);
+    error_free(error);
+    error_free(copy);
+    cr_assert_null(error_because(NULL, REASON_NO_NAME));
+    cr_assert_eq(error_because(error_no_memory(), REASON_NO_NAME)->reason, REASON_OTHER);
+}
+
 Test(error, out_of_memory_is_shared_and_survives_being_freed) {
     struct error *error = error_no_memory();
     cr_assert_not_null(error);
