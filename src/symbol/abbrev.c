@@ -73,7 +73,7 @@ unsigned unit_refers(struct unit *unit) {
         return 0;
     memcpy(&length, info + unit->offset, sizeof length);
     memcpy(&table, info + unit->offset + at, sizeof table);
-    if (length >= 0xfffffff0) /* 64-bit DWARF: nobody writes it for gdb's targets */
+    if (length >= 0xfffffff0) /* DWARF's 64-bit format, which few write: it is not looked into */
         unit->refers = REFERS_NAMES | REFERS_INLINED;
     else if (table < table_size)
         unit->refers = (uint8_t)read_table(tables + table, table_size - table);

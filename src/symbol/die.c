@@ -111,15 +111,16 @@ static const char *split_string(struct die die, Dwarf_Attribute attribute) {
     const uint8_t *offsets = dwarf_section(die.dwarf, ".debug_str_offsets.dwo", &offsets_size);
     const uint8_t *strings = dwarf_section(die.dwarf, ".debug_str.dwo", &size);
     Dwarf_Unsigned index;
-    uint32_t offset;
+    uint64_t offset = 0;
     Dwarf_Error error = NULL;
     if (!unit || !offsets || !strings ||
         !dwarf_fine(die.dwarf, dwarf_get_debug_str_index(attribute, &index, &error), &error))
         return NULL;
     uint64_t base = unit->strings_base;
-    if (base > offsets_size || index >= (offsets_size - base) / sizeof offset)
+    size_t word = unit->offset_size;
+    if (base > offsets_size || index >= (offsets_size - base) / word)
         return NULL;
-    memcpy(&offset, offsets + base + index * sizeof offset, sizeof offset);
+    memcpy(&offset, offsets + base + index * word, word);
     return offset < size && memchr(strings + offset, 0, size - offset)
                ? (const char *)strings + offset
                : NULL;

@@ -47,18 +47,22 @@ static const char *plain_name(struct dwarf *dwarf, const struct elf_section *sec
  * 2021 frees one twice that it finds damaged: such a section is kept from it. */
 static bool sound_lists(const uint8_t *bytes, uint64_t size) {
     for (uint64_t at = 0; at < size;) {
-        uint32_t length, count;
+        uint64_t length = 0;
+        uint32_t count;
         uint16_t version;
-        if (size - at < 12)
+        unsigned word = size - at >= 4 && !memcmp(bytes + at, "\xff\xff\xff\xff", 4) ? 8 : 4;
+        at += word == 8 ? 4 : 0;
+        if (size - at < word + 8)
             return false;
-        memcpy(&length, bytes + at, 4);
-        memcpy(&version, bytes + at + 4, 2);
-        memcpy(&count, bytes + at + 8, 4);
-        bool fits = length >= 8 && length <= size - at - 4 && count <= (length - 8) / 4;
-        bool plain = version == 5 && (bytes[at + 6] == 4 || bytes[at + 6] == 8) && !bytes[at + 7];
+        memcpy(&length, bytes + at, word);
+        at += word;
+        memcpy(&version, bytes + at, 2);
+        memcpy(&count, bytes + at + 4, 4);
+        bool fits = length >= 8 && length <= size - at && count <= (length - 8) / word;
+        bool plain = version == 5 && (bytes[at + 2] == 4 || bytes[at + 2] == 8) && !bytes[at + 3];
         if (!fits || !plain)
             return false;
-        at += 4 + (uint64_t)length;
+        at += length;
     }
     return true;
 }

@@ -101,8 +101,9 @@ static struct dwarf_expression *decode(struct module *module, struct dwarf *dwar
         return NULL;
     if (!dwarf_fine(dwarf,
                     dwarf_loclist_from_expr_c(
-                        dwarf->dbg, (Dwarf_Ptr)bytes, size, dwarf->elf->is64 ? 8 : 4, 4,
-                        (Dwarf_Small)(unit ? unit->version : 4), &head, &count, &error),
+                        dwarf->dbg, (Dwarf_Ptr)bytes, size, dwarf->elf->is64 ? 8 : 4,
+                        unit ? unit->offset_size : 4, (Dwarf_Small)(unit ? unit->version : 4),
+                        &head, &count, &error),
                     &error))
         return NULL;
     if (count &&

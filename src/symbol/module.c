@@ -182,6 +182,7 @@ static void list_section(struct module *module, struct dwarf *dwarf, bool types,
             *unit = (struct unit){.module = module, .dwarf = dwarf, .offset = offset, .end = next};
             unit->die = die;
             unit->version = version;
+            unit->offset_size = (uint8_t)size;
             unit->types = types || kind == DW_UT_type || kind == DW_UT_split_type;
             unit->type_die = offset + type_offset;
             memcpy(&unit->signature, signature.signature, 8);

@@ -24,6 +24,7 @@ struct unit {
     uint64_t offset, end; /* of the unit, header included, in its section */
     uint64_t die;         /* offset of its first entry */
     bool types;           /* in .debug_types, or a type unit of DWARF 5 */
+    uint8_t offset_size;  /* 4; 8 in DWARF's 64-bit format (DWARF 5, section 7.4) */
     uint64_t signature;   /* of a type unit; the dwo id of a skeleton and of its split unit */
     uint64_t type_die;    /* of a type unit: the offset of its type's entry */
 

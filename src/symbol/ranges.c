@@ -90,7 +90,11 @@ static uint64_t take_leb(struct cursor *cursor) {
 }
 
 #define SECT_RNGLISTS 8 /* DWARF 5, table 7.1 */
-#define LISTS_HEADER 12
+
+/* Of a contribution, before its offsets: length, version, two sizes and their number. */
+static unsigned lists_header(const struct unit *unit) {
+    return (unit->offset_size == 8 ? 12 : 4) + 8;
+}
 
 /* .debug_rnglists (DWARF 5, section 7.28). An index is that of the table behind the header, whose
  * offsets count from there. */
@@ -100,17 +104,18 @@ static bool find_list(struct unit *unit, bool index, uint64_t at, struct cursor 
     const uint8_t *bytes =
         dwarf_section(unit->dwarf, split ? ".debug_rnglists.dwo" : ".debug_rnglists", &size);
     uint64_t first = split ? unit_contribution(unit, SECT_RNGLISTS) : 0;
-    uint64_t table = split ? first + LISTS_HEADER : unit->ranges_base, from = first;
+    unsigned header = lists_header(unit), word = unit->offset_size;
+    uint64_t table = split ? first + header : unit->ranges_base, from = first;
     if (!bytes)
         return false;
     if (index) {
-        if (table < LISTS_HEADER || table > size)
+        if (table < header || table > size)
             return false;
         *out = (struct cursor){bytes + table - 4, bytes + size, false};
-        if (at >= take(out, 4) || at * 4 > size - table)
+        if (at >= take(out, 4) || at > (size - table) / word)
             return false;
-        out->at += at * 4;
-        at = take(out, 4);
+        out->at += at * word;
+        at = take(out, word);
         from = table;
     }
     if (from > size || at > size - from)

@@ -16,7 +16,11 @@ static const char *string_or_empty(struct die die, unsigned attribute) {
 }
 
 #define SECT_STR_OFFSETS 6 /* DWARF 5, table 7.1 */
-#define STR_OFFSETS_HEADER 8
+
+/* Of a contribution to .debug_str_offsets: length, version, padding (DWARF 5, section 7.26). */
+static unsigned strings_header(const struct unit *unit) {
+    return unit->version < 5 ? 0 : unit->offset_size == 8 ? 16 : 8;
+}
 
 uint64_t unit_contribution(struct unit *unit, unsigned section) {
     struct Dwarf_Debug_Fission_Per_CU_s parts = {0};
@@ -78,8 +82,7 @@ static void find_split(struct unit *unit, struct die die) {
         return;
     unit->split = split;
     split->skeleton = unit;
-    split->strings_base =
-        unit_contribution(split, SECT_STR_OFFSETS) + (split->version < 5 ? 0 : STR_OFFSETS_HEADER);
+    split->strings_base = unit_contribution(split, SECT_STR_OFFSETS) + strings_header(split);
     unit_load(split);
 }
 

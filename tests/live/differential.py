@@ -79,6 +79,8 @@ def special_builds():
                 yield Build(name + "-dwarf3-strict", compiler, [level, "-gdwarf-3", "-gstrict-dwarf"], None)
                 yield Build(name + "-gz-gnu", compiler, base + ["-gz=zlib-gnu"], None)
             yield Build(name + "-gz", compiler, base + ["-gz=zlib"], None)
+            yield Build(name + "-dwarf64", compiler, base + ["-gdwarf64"], None)
+            yield Build(name + "-split-dwarf64", compiler, base + ["-gdwarf64", "-gsplit-dwarf"], None)
             yield Build(name + "-types-dwarf4", compiler, base + ["-gdwarf-4", "-fdebug-types-section"], None)
             yield Build(name + "-types-dwarf5", compiler, base + ["-gdwarf-5", "-fdebug-types-section"], None)
             yield Build(name + "-split-dwarf4", compiler, base + ["-gdwarf-4", "-gsplit-dwarf"], None)

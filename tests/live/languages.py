@@ -44,6 +44,7 @@ BUILDS = {
     "standard-gcc-types": ("standard.cpp", cxx("g++", "-O1", "-fdebug-types-section", file="standard.cpp")),
     "standard-clang": ("standard.cpp", cxx("clang++", "-O0", "-fstandalone-debug", file="standard.cpp")),
     "standard-clang-O2": ("standard.cpp", cxx("clang++", "-O2", "-fstandalone-debug", file="standard.cpp")),
+    "standard-clang-O2-dwarf64": ("standard.cpp", cxx("clang++", "-O2", "-gdwarf64", "-fstandalone-debug", file="standard.cpp")),
     "standard-gcc-old-abi": ("standard.cpp", cxx("g++", "-O0", "-D_GLIBCXX_USE_CXX11_ABI=0", file="standard.cpp")),
     "containers-clang-old-abi": ("containers.cpp", cxx("clang++", "-O0", "-fstandalone-debug", "-D_GLIBCXX_USE_CXX11_ABI=0", file="containers.cpp")),
     "libcxx": ("libcxx.cpp", cxx("clang++", "-O0", "-fstandalone-debug", "-stdlib=libc++", file="libcxx.cpp")),

@@ -17,7 +17,8 @@ SHOWN = 8
 MOST = 256  # places of one function that the engine tells
 
 PROGRAMS = {"pickglass": own("pickglass"), "worker": own("pickglass-worker"), "c++/gcc-O0": compiled("g++", "-O0"),
-            "c++/gcc-O2": compiled("g++", "-O2"), "c++/clang-O2": compiled("clang++", "-O2"), "go": go_program}
+            "c++/gcc-O2": compiled("g++", "-O2"), "c++/clang-O2": compiled("clang++", "-O2"),
+            "c++/clang-dwarf64": compiled("clang++", "-O2", "-gdwarf64"), "go": go_program}
 
 
 def functions_of(binary):
