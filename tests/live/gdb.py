@@ -684,7 +684,7 @@ def test_a_library_that_never_comes_attached():
     """Where the dynamic loader would say so, nothing stays behind."""
     busy = Busy(patient=True)
     got = run("  m: {at: {function: inflate, module: libz.so.1}}\n  o: {at: tick, max_hits: 3}\n", gdbserver(attach=busy.pid),
-              limits="limits: {duration: 1s, pause_budget: 50%}\n", code=None)
+              limits="limits: {duration: 3s, pause_budget: 50%}\n", code=None)
     check(len(got.hits("o")) == 3, got.brief())
     busy.untouched()
 
