@@ -125,12 +125,18 @@ static bool spot_differs(struct session *s, const struct spot *spot, uint64_t no
             (cond_for(s, spot) != spot->armed_cond || filter_for(s, spot) != spot->armed_filter));
 }
 
-static bool timer_due(const struct probe_state *p, const struct session *s, uint64_t now,
+static uint64_t later(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+/* Nobody is stopped for what the gates of its probe would drop. */
+static bool timer_due(struct probe_state *p, const struct session *s, uint64_t now,
                       uint64_t *next) {
     if (p->probe->trigger != TRIGGER_TIMER || p->done || s->unfit || s->congested || s->ending)
         return false;
-    uint64_t when =
-        p->timer_next > s->pause.throttled_until ? p->timer_next : s->pause.throttled_until;
+    if (p->probe->after >= 0 && !after_is_open(p, now, next))
+        return false;
+    uint64_t when = later(p->timer_next, later(s->pause.throttled_until, p->rate_closed_until));
     sooner(next, when);
     return when <= now;
 }
@@ -310,6 +316,8 @@ void gate_opened(struct session *s, struct probe_state *by, const struct hit *hi
             open_watch(s, p, hit);
         if (p->probe->after != (int)by->index || p->done)
             continue;
+        if (!p->after_open)
+            p->timer_next = now + p->probe->timer_ns;
         p->after_open = true;
         p->after_ns = now;
         p->after_goroutine = hit->goroutine;

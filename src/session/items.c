@@ -178,8 +178,6 @@ static enum progress stage_count(struct session *s, struct item *item, uint64_t 
     p->done |= probe->max_hits && p->hits >= probe->max_hits;
     if (probe->every_ns)
         p->every_next = now + probe->every_ns;
-    if (probe->trigger == TRIGGER_TIMER)
-        p->timer_next = now + probe->timer_ns;
     gate_opened(s, p, item->hit, now);
     item->stage = ITEM_CAPTURE;
     return GO_ON;
@@ -459,10 +457,14 @@ static void collect_panic(struct session *s, const struct stop *stop) {
             add_item(s, s->spots[i]->members[0].probe, NULL, ROLE_HIT, &stop->hits[0]);
 }
 
+/* Whatever its filters say: the next time is an interval from here. */
 static void collect_timers(struct session *s, const struct stop *stop, uint64_t now) {
     for (size_t i = 0; i < s->probe_count; i++) {
         struct probe_state *p = &s->probes[i];
-        if (p->probe->trigger == TRIGGER_TIMER && !p->done && now >= p->timer_next && stop->count)
+        if (p->probe->trigger != TRIGGER_TIMER || p->done || now < p->timer_next)
+            continue;
+        p->timer_next = now + p->probe->timer_ns;
+        if (stop->count)
             add_item(s, p, NULL, ROLE_HIT, &stop->hits[0]);
     }
 }
