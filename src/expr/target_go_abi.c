@@ -135,10 +135,20 @@ static uint64_t assign_all(struct assignment *a, struct go_call *call) {
 
 /* ---- from the debug info, which has results among the parameters ---- */
 
+/* Go tells each result twice of an optimised function that defers. Arguments may all be "_". */
+static bool is_told(const struct go_call *call, const char *result) {
+    for (size_t i = 0; result && i < call->result_count; i++)
+        if (call->results[i].name && !strcmp(call->results[i].name, result))
+            return true;
+    return false;
+}
+
 static bool add_parameter(struct go_call *call, struct die die) {
     bool result = die_flag(die, DW_AT_variable_parameter);
     size_t *count = result ? &call->result_count : &call->argument_count;
     struct member one = {.name = die_name(die), .type = type_of_entry(die)};
+    if (result && is_told(call, one.name))
+        return true;
     if (*count == (result ? GO_RESULTS : GO_ARGUMENTS))
         return false;
     const struct member *last = result && *count ? &call->results[*count - 1] : NULL;

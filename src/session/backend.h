@@ -127,6 +127,7 @@ struct hit {
     unsigned line;
     int64_t frame; /* identifies the frame on its stack, also after the stack has moved */
     bool has_frame;
+    uint64_t stack;          /* which one `frame` is on, where a thread has several; else 0 */
     uint64_t seen_ns;        /* uv_hrtime() of a hit that has passed; else the stop's is meant */
     const char *thread_name; /* NULL: not known */
     const char *signal;      /* which one it was; NULL: none */

@@ -6,7 +6,8 @@
 #include <strings.h>
 
 /* A goroutine changes threads between its entry and its return, and a thread changes stacks. Where
- * its number is not read, its frame alone tells it: no two that live share one. */
+ * neither its number nor its stack is read, its frame alone tells it: no two that live share one.
+ */
 static bool wanders(const struct probe_state *p, const struct hit *hit) {
     return !hit->goroutine && hit->has_frame && p->session->info.language &&
            !strncasecmp(p->session->info.language, "go", 2);
@@ -14,6 +15,8 @@ static bool wanders(const struct probe_state *p, const struct hit *hit) {
 
 static bool same_stack(const struct probe_state *p, const struct call_record *call,
                        const struct hit *hit) {
+    if (hit->stack || call->stack)
+        return call->stack == hit->stack;
     if (wanders(p, hit))
         return call->frame == hit->frame;
     return hit->goroutine ? call->goroutine == hit->goroutine : call->thread == hit->thread;
@@ -43,6 +46,7 @@ bool call_enter(struct probe_state *p, const struct item *item, uint64_t now) {
     *call = (struct call_record){.goroutine = item->hit->goroutine,
                                  .thread = item->hit->thread,
                                  .frame = item->hit->frame,
+                                 .stack = item->hit->stack,
                                  .entered_ns = now,
                                  .paused_ns = p->session->pause.total_ns,
                                  .event = item->event};

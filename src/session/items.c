@@ -457,13 +457,12 @@ static void collect_panic(struct session *s, const struct stop *stop) {
             add_item(s, s->spots[i]->members[0].probe, NULL, ROLE_HIT, &stop->hits[0]);
 }
 
-/* Whatever its filters say: the next time is an interval from here. */
 static void collect_timers(struct session *s, const struct stop *stop, uint64_t now) {
     for (size_t i = 0; i < s->probe_count; i++) {
         struct probe_state *p = &s->probes[i];
         if (p->probe->trigger != TRIGGER_TIMER || p->done || now < p->timer_next)
             continue;
-        p->timer_next = now + p->probe->timer_ns;
+        p->timer_next = now + p->probe->timer_ns; /* whatever its filters say */
         if (stop->count)
             add_item(s, p, NULL, ROLE_HIT, &stop->hits[0]);
     }

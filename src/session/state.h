@@ -51,6 +51,7 @@ enum role {
 /* A call that has been entered. */
 struct call_record {
     int64_t goroutine, thread, frame;
+    uint64_t stack;
     uint64_t entered_ns, paused_ns; /* the session's pauses up to the entry */
     struct buffer event;            /* begun at the entry */
 };

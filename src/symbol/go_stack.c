@@ -106,6 +106,18 @@ static enum unwind_result find_g(const struct frame *frame, uint64_t *g, const c
     return frame_word(frame, thread - distance_of_g(frame->loaded->module), g, why);
 }
 
+/* runtime.g begins with the bounds of its stack: the low one, then the high one. */
+enum unwind_result go_stack_top(const struct frame *frame, uint64_t *g, uint64_t *top,
+                                const char **why) {
+    if (!frame->loaded || !table_of(frame))
+        return UNWIND_END;
+    enum unwind_result result = find_g(frame, g, why);
+    if (result == UNWIND_OK && !*g)
+        return UNWIND_END;
+    return result == UNWIND_OK ? frame_word(frame, *g + frame->registers.arch->word, top, why)
+                               : result;
+}
+
 /* What the runtime has kept of the goroutine's registers. */
 static enum unwind_result find_saved(const struct frame *frame, const struct go_layout *layout,
                                      uint64_t saved[static SAVED], const char **why) {

@@ -25,6 +25,12 @@ bool go_stack_leaves(const struct frame *frame);
 enum unwind_result go_stack_unwind(const struct frame *frame, struct frame *caller, uint64_t *pc,
                                    const char **why);
 
+/* The goroutine (its record's address) whose stack the thread is on, and where that ends: frames
+ * are where they are below it, also after the runtime has moved them all. UNWIND_END: it is on
+ * none, or no Go is there; UNWIND_FAILED: it cannot be read (*why). */
+enum unwind_result go_stack_top(const struct frame *frame, uint64_t *g, uint64_t *top,
+                                const char **why);
+
 /* Is the frame's pc, which may be of no module, one that nothing was called before? The runtime
  * writes that a goroutine which has left its stack goes on near the start of a function, behind
  * what that would have set up. */

@@ -66,13 +66,32 @@ static void number(struct module *module, struct die function, struct variable *
     variable->name = name;
 }
 
+static struct die_place origin_of(const struct variable *variable) {
+    struct die die, original;
+    struct die_place place = variable->place;
+    if (!die_at(place, &die))
+        return place;
+    if (die_ref(die, DW_AT_abstract_origin, &original)) {
+        place = die_place(original);
+        die_free(&original);
+    }
+    die_free(&die);
+    return place;
+}
+
+/* gcc's link-time optimisation tells the named parameters of `f(a, ...)` twice. */
+static bool is_the_same(const struct variable *a, const struct variable *b) {
+    struct die_place one = origin_of(a), other = origin_of(b);
+    return one.offset == other.offset && one.dwarf == other.dwarf;
+}
+
 void packs_number(struct module *module, struct scope *scope, struct die function) {
     struct variable *list = scope->variables;
     for (size_t i = 0; i < scope->variable_count; i++) {
         const char *name = list[i].name;
         bool packed = false;
         for (size_t k = i + 1; list[i].parameter && k < scope->variable_count; k++) {
-            if (!list[k].parameter || strcmp(list[k].name, name))
+            if (!list[k].parameter || strcmp(list[k].name, name) || is_the_same(&list[i], &list[k]))
                 continue;
             number(module, function, &list[k]);
             packed = true;

@@ -273,6 +273,25 @@ def test_stacks_that_grow():
         grown(got)
 
 
+def test_results_of_functions_that_defer():
+    for chain in chains():
+        program = chain.build("deferred", "-gcflags=")
+        for target in Launched(program), gdbserver(program):
+            got = run("  t: {call: main.two, at_return: {r: return}}\n  n: {call: main.named, at_return: {k: return.k, e: return.err}}\n", target)
+            check([list(one.values()) for one in got.values("t", "r")] == [[2, "t1"], [4, "t2"], [6, "t3"]], got.values("t", "r"))
+            check(got.values("n", "k") == [3, 6, 9] and [e is None for e in got.values("n", "e")] == [True, False, True], got.values("n", "k", "e"))
+
+
+def test_calls_on_a_stack_that_grows():
+    """The runtime moves it while they are under way, of two goroutines at a time."""
+    for chain in chains():
+        program = chain.build("deferred", "-gcflags=")
+        for target in Launched(program), gdbserver(program):
+            got = run("  d: {call: main.deep, capture: [n], at_return: {r: return}}\n", target)
+            check(sorted(got.values("d", "n", "r")) == sorted(6 * [(n, n * (n + 1) // 2) for n in range(11)]), got.values("d", "n", "r"))
+            check(got.account()["d"]["unpaired"] == 0, got.account())
+
+
 BY_C = ["systemstack_switch", "cgocall", "main._Cfunc_through", "main.cross"]
 IN_THE_CALLBACK = {
     "again": ["asmcgocall", "systemstack_switch", "cgocall", "main._Cfunc_leaf", "main.callback"],

@@ -299,6 +299,21 @@ static bool guess_frame(struct program *program, struct program_thread *thread, 
     return true;
 }
 
+/* The runtime moves a goroutine's stack when it grows: its frames are known by where they are below
+ * its end. */
+static enum read_result find_stack(const struct program_thread *thread, struct hit *hit) {
+    const char *why;
+    uint64_t g, top;
+    bool lacked = thread->lacks;
+    enum unwind_result result = go_stack_top(&thread->frame, &g, &top, &why);
+    if (result == UNWIND_OK) {
+        hit->stack = g;
+        hit->frame -= (int64_t)top;
+    }
+    bool more = result == UNWIND_AGAIN || (!lacked && thread->lacks && !thread->whole);
+    return more ? READ_AGAIN : READ_DONE;
+}
+
 enum read_result program_identify(struct program *program, struct program_thread *thread,
                                   struct hit *hit) {
     const char *why;
@@ -312,7 +327,8 @@ enum read_result program_identify(struct program *program, struct program_thread
         return READ_AGAIN;
     hit->has_frame = result == UNWIND_OK || guess_frame(program, thread, &cfa);
     hit->frame = (int64_t)(result == UNWIND_OK ? thread->frame.cfa : cfa);
-    return READ_DONE;
+    hit->stack = 0;
+    return result == UNWIND_OK ? find_stack(thread, hit) : READ_DONE;
 }
 
 void program_forget(struct program *program) {
