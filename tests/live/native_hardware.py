@@ -183,6 +183,20 @@ int main(void) { pthread_t t; for (int i = 0; i < 6; i++) pthread_create(&t, 0, 
         check({hit["location"]["function"] for hit in got.hits("w")} == {"down"}, got.values("w", "old", "new"))
 
 
+def test_several_on_the_same_bytes():
+    """Each is told of a write to its own; one with a condition that is false does not take the next one's place."""
+    source = write("""struct { int a, b; } g_both;
+static volatile int *first = &g_both.a, *second = &g_both.b;
+int main(void) { *second = 1; *first = 2; *second = 3; return 0; }
+""", "both.c")
+    subprocess.run(["gcc", "-g", "-O0", "-no-pie", "-o", source[:-2], source], check=True, timeout=60)
+    got = run("  all: {watch: {expr: '*(long *)&g_both', access: write}}\n"
+              "  odd: {watch: {expr: g_both.b, access: write}, when: g_both.b == 3}\n"
+              "  b: {watch: {expr: g_both.b, access: write}}\n  a: {watch: {expr: g_both.a, access: write}}\n", Launched(source[:-2]))
+    found = {name: [new for _, new in got.values(name, "old", "new")] for name in ("all", "odd", "b", "a")}
+    check(found == {"all": [1 << 32, (1 << 32) + 2, (3 << 32) + 2], "odd": [3], "b": [1, 3], "a": [2]}, found)
+
+
 def test_from_one_hit_after_the_other():
     """Disarmed in between: it is found in the frame of the next hit, and that is the box of that call."""
     got = run("  a: {at: put}\n  w: {watch: {expr: box->sum, access: write, from: a}, every: 1ms}\n",

@@ -74,7 +74,8 @@ struct task {
     struct user_regs_struct registers; /* as they were when it stopped */
     struct program_thread *view;       /* owned; once it has hit */
     char name[16];
-    uint64_t fault, watched;
+    uint64_t fault;
+    uint8_t watched; /* debug registers that it has hit, as bits, until somebody is told */
     bool has_fault;
     int64_t syscall; /* that it is in; -1: none that is known */
     bool returning;  /* ... and about to leave */
@@ -365,8 +366,11 @@ void native_watch_task(
     struct task *task); /* a stopped one: its debug registers as they should be */
 void native_unwatch_task(struct task *task);
 void native_clear_watches(struct backend *b);     /* what a dead tracer has left in the registers */
-struct site *native_watch_hit(struct task *task); /* and task->watched is where */
-struct site *native_watch_site(const struct backend *b, uint64_t address);
+struct site *native_watch_hit(struct task *task); /* at its trap: native_watch_due() */
+/* Several may lie on the same bytes: the next one that is to be told; NULL: there is none. */
+struct site *native_watch_due(const struct task *task);
+void native_watch_told(struct task *task); /* of task->site */
+bool native_watches(const struct backend *b, uint64_t address);
 const struct watch *native_watch_of(const struct backend *b, const char *expr);
 
 /* syscalls.c */

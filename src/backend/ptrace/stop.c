@@ -17,6 +17,7 @@ void native_queue(struct task *task, enum task_stop stands, struct site *site) {
     task->stands = stands;
     task->site = site;
     if (!slot) {
+        task->watched = 0;
         native_continue(task);
         return;
     }
@@ -116,7 +117,7 @@ static struct site *site_now(const struct task *task) {
     const struct point *point = native_point_at(b, task->pc);
     switch (task->stands) {
     case STANDS_ON_POINT: return point && point->inserted ? point->site : NULL;
-    case STANDS_ON_WATCH: return native_watch_site(b, task->watched);
+    case STANDS_ON_WATCH: return native_watch_due(task);
     case STANDS_ON_SYSCALL: return native_call_of(task) ? native_call_of(task)->site : NULL;
     case STANDS_ON_SIGNAL: return native_signal_site(b, task->signal);
     default: return NULL;
@@ -139,17 +140,18 @@ static size_t batch_of(const struct backend *b) {
 /* Most hits of a busy place with a condition go no further. */
 static bool holds(struct backend *b, struct task *task, uint64_t began_ns) {
     struct site *site = task->site;
-    if (!site || (site->cond && !native_condition_holds(b, task))) {
-        task->queued = false;
-        if (b->queue_count == 1)
-            native_learn(task);
-        native_continue(task);
-    }
-    if (site && !task->queued) {
+    if (site && (!site->cond || native_condition_holds(b, task)))
+        return true;
+    task->queued = false;
+    native_watch_told(task);
+    if (b->queue_count == 1)
+        native_learn(task);
+    native_continue(task); /* or it is queued anew, for another watch */
+    if (site) {
         site->false_hits++;
         site->false_ns += uv_hrtime() - began_ns;
     }
-    return task->queued;
+    return false;
 }
 
 /* What was known of memory was so at a hit that nobody is told of. */
@@ -204,6 +206,7 @@ static void take_queue(struct backend *b) {
         task->queued = false;
         task->shown = true;
         fill_hit(b, task, &b->hits[i]);
+        native_watch_told(task);
     }
     b->stop.count = n;
     memmove(b->queue, b->queue + n, (b->queue_count - n) * sizeof(struct task *));

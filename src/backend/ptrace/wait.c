@@ -28,6 +28,11 @@ void native_continue(struct task *task) {
         task->backend->held_up = true;
         return;
     }
+    if (native_watch_due(task)) { /* on the same bytes, by the same instruction */
+        native_queue(task, STANDS_ON_WATCH, native_watch_due(task));
+        return;
+    }
+    task->watched = 0;
     task->stopped = task->interrupted = false;
     task->stands = STANDS_NOWHERE;
     task->site = NULL;
@@ -183,7 +188,7 @@ static void on_trap(struct task *task) {
         return;
     }
     struct point *point = native_point_at(task->backend, task->registers.rip - 1);
-    bool both = native_watch_site(task->backend, task->registers.rip); /* `hw`, behind an int3 */
+    bool both = native_watches(task->backend, task->registers.rip); /* `hw`, behind an int3 */
     if (!point || !point->inserted || (both && is_by_hardware(task))) {
         on_other_trap(task);
         return;

@@ -50,19 +50,30 @@ void native_unwatch_task(struct task *task) {
 struct site *native_watch_hit(struct task *task) {
     long status = ptrace(PTRACE_PEEKUSER, task->tid, REGISTER(6), 0);
     ptrace(PTRACE_POKEUSER, task->tid, REGISTER(6), 0);
+    task->watched = (uint8_t)(status & ((1 << WATCHES) - 1));
+    return native_watch_due(task);
+}
+
+struct site *native_watch_due(const struct task *task) {
     for (unsigned i = 0; i < WATCHES; i++)
-        if (status >> i & 1 && task->backend->watches[i].site) {
-            task->watched = task->backend->watches[i].address;
+        if (task->watched >> i & 1 && task->backend->watches[i].site)
             return task->backend->watches[i].site;
-        }
     return NULL;
 }
 
-struct site *native_watch_site(const struct backend *b, uint64_t address) {
+bool native_watches(const struct backend *b, uint64_t address) {
     for (unsigned i = 0; i < WATCHES; i++)
         if (b->watches[i].site && b->watches[i].address == address)
-            return b->watches[i].site;
-    return NULL;
+            return true;
+    return false;
+}
+
+void native_watch_told(struct task *task) {
+    for (unsigned i = 0; i < WATCHES; i++)
+        if (task->watched >> i & 1 && task->backend->watches[i].site == task->site) {
+            task->watched ^= (uint8_t)(1 << i);
+            return;
+        }
 }
 
 /* Every thread has its own: each stops for a moment. Those that begin meanwhile get theirs with
