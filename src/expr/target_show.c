@@ -24,7 +24,7 @@ value_ref show_cut(struct viewer *v, enum value_kind kind, uint64_t of) {
     return ref;
 }
 
-static value_ref show_bytes_at(struct viewer *v, const struct operand *first, uint64_t count) {
+value_ref show_bytes_at(struct viewer *v, const struct operand *first, uint64_t count) {
     uint64_t n = count < v->limits->bytes ? count : v->limits->bytes;
     char *bytes = arena_alloc(v->evaluation->scratch, (size_t)n + 1);
     if (!bytes)

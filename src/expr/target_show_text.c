@@ -41,6 +41,15 @@ value_ref show_c_string(struct viewer *v, uint64_t address, const struct type *e
     return wide_text(v, bytes, count, width, cut, (uint64_t)count + 1);
 }
 
+/* Are there bytes behind the first NUL? What is declared as signed or unsigned is often no text. */
+static bool is_binary(const struct type *element, const uint8_t *bytes, size_t text, size_t n) {
+    bool open = element->name &&
+                (!strcmp(element->name, "unsigned char") || !strcmp(element->name, "signed char"));
+    while (open && text < n && !bytes[text])
+        text++;
+    return open && text < n;
+}
+
 /* A char array: up to its first NUL, as people mean it. */
 value_ref show_char_array(struct viewer *v, const struct operand *operand,
                           const struct type *element, uint64_t count) {
@@ -55,6 +64,8 @@ value_ref show_char_array(struct viewer *v, const struct operand *operand,
     while (n < most && !text_is_zero(bytes + n * width, width))
         n++;
     bool cut = n == most && most < count;
+    if (v->as != SHOW_AS_TEXT && is_binary(element, bytes, n, (size_t)most))
+        return show_bytes_at(v, operand, count);
     if (v->as == SHOW_AS_BYTES)
         return show_text(v, (char *)bytes, (size_t)most, count, most < count);
     if (width == 1)

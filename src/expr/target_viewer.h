@@ -36,6 +36,8 @@ show_shape_fn show_weak, show_expected, show_any; /* target_show_held.c */
 value_ref show_elements(struct viewer *v, const struct operand *whole, const struct type *element,
                         uint64_t stride, uint64_t count, unsigned depth);
 
+value_ref show_bytes_at(struct viewer *v, const struct operand *first, uint64_t count);
+
 /* target_show_text.c: `n` bytes of a text of `of`; up to a NUL; an array up to its first NUL */
 value_ref show_text(struct viewer *v, const char *bytes, size_t n, uint64_t of, bool cut);
 value_ref show_c_string(struct viewer *v, uint64_t address, const struct type *element);

@@ -277,6 +277,23 @@ static void read_alias(struct module *module, struct die die, struct type *type)
         type->target = type_pointer_to(module, &basics[BASIC_VOID]);
 }
 
+/* C has its wide characters as names of integers. */
+static void read_wide(struct module *module, struct type *type) {
+    static const char *const names[] = {"wchar_t", "char16_t", "char32_t"};
+    const struct type *plain = type_plain(type->target);
+    for (size_t i = 0; plain->kind == TYPE_INT && i < sizeof names / sizeof *names; i++) {
+        if (!type->name || strcmp(type->name, names[i]))
+            continue;
+        struct type *wide = ARENA_NEW(&module->arena, struct type);
+        if (!wide)
+            return;
+        *wide = *plain;
+        wide->kind = TYPE_CHAR;
+        wide->name = type->name;
+        type->target = wide;
+    }
+}
+
 static void inherit_size(struct type *type) {
     bool passes = type->kind == TYPE_TYPEDEF || type->kind == TYPE_CONST ||
                   type->kind == TYPE_VOLATILE || type->kind == TYPE_QUALIFIED;
@@ -322,8 +339,8 @@ static const struct type *type_at_depth(struct module *module, struct die_place 
         die_free(&die);
         return array;
     }
-    if (tag == DW_TAG_typedef && type->unit_go)
-        read_alias(module, die, type);
+    if (tag == DW_TAG_typedef)
+        type->unit_go ? read_alias(module, die, type) : read_wide(module, type);
     inherit_size(type);
     die_free(&die);
     return type;

@@ -269,6 +269,29 @@ def is_char(kind):
     return kind.sizeof == 1 and CHARS.match(str(real(kind))) is not None
 
 
+def is_wide(kind):
+    """By its name, which in C is one of an integer."""
+    while not WIDE_CHARS.match(str(kind.unqualified())):
+        if kind.code != gdb.TYPE_CODE_TYPEDEF:
+            return False
+        kind = kind.target()
+    return real(kind).sizeof > 1
+
+
+def wide_text(units, size):
+    """Up to the first NUL, as UTF-8."""
+    units = units[:units.index(0)] if 0 in units else units
+    raw = b"".join(unit.to_bytes(size, "little") for unit in units)
+    return raw.decode({2: "utf-16-le", 4: "utf-32-le"}[size], "replace").encode()
+
+
+def pointed_units(value, size):
+    units = []
+    while (not units or units[-1]) and len(units) < MOST_ELEMENTS:
+        units.append(integer(value[len(units)]) & ((1 << 8 * size) - 1))
+    return units
+
+
 def pointed_text(value):
     """The bytes up to the first NUL, or None where they cannot be read."""
     inferior, at, got = gdb.selected_inferior(), int(value), b""
@@ -340,6 +363,8 @@ def compare_pointer(value, ours, where, level):
     if is_char(target):
         raw = pointed_text(value)
         return compare_error("memory", ours, where) if raw is None else compare_text(raw, ours, where)
+    if is_wide(kind.target()):
+        return compare_text(wide_text(pointed_units(value, target.sizeof), target.sizeof), ours, where)
     if target.code in RECORDS and (target.sizeof == 0 or not target.fields()):
         return None
     if level > 0 and ours == {"$ptr": hex(address)}:
@@ -355,10 +380,12 @@ def compare_array(value, ours, where, level):
         if trouble(value):
             return None
         raw = bytes(integer(value[i]) & 255 for i in range(first, last + 1))
-        return compare_text(raw.split(b"\0")[0], ours, where, unsigned=str(element) != "char")
+        text, signed = raw.split(b"\0")[0], str(element) != "char"
+        return compare_text(raw if signed and raw[len(text):].strip(b"\0") else text, ours, where, unsigned=signed)
+    if is_wide(kind.target()) and not trouble(value):
+        units = [integer(value[i]) & ((1 << 8 * element.sizeof) - 1) for i in range(first, last + 1)]
+        return compare_text(wide_text(units, element.sizeof), ours, where)
     ours, truncated = cut(ours)
-    if WIDE_CHARS.match(type_name(kind.target()) or str(kind.target())) and isinstance(ours, str):
-        return None
     if last < first and ours in ([], None, ""):
         return None
     if not isinstance(ours, list) or (len(ours) != last - first + 1 and not truncated):
