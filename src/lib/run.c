@@ -177,6 +177,11 @@ pick_error *pick_run_list(pick_run *run, const char *what, const char *pattern) 
     for (size_t i = 0; kinds[i]; i++) {
         if (strcmp(kinds[i], what))
             continue;
+        if (pattern && i >= 4)
+            return public_error(error_new(ERROR_USAGE,
+                                          "list %s takes no pattern (\"%s\"): it is for names; "
+                                          "grep the lines that come",
+                                          what, pattern));
         pick_error *error = set(&run->job.list_what, what);
         return error ? error : set(&run->job.list_pattern, pattern);
     }

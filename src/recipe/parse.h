@@ -49,6 +49,9 @@ bool want_kind(struct reader *reader, const struct node *node, enum node_kind ki
 void location_clear(struct location *location);
 void read_location(struct reader *reader, const struct node *node, struct location *location);
 /* One name or a list of them; whether the target's processor has them is seen later. */
+/* An error for each of the probe's keys that does not go with its others. */
+void probe_combines(struct reader *reader, const struct node *node, const struct probe *probe);
+
 /* An error at the node where there is no signal of that name. */
 void check_signal(struct reader *reader, const struct node *node, const char *text);
 void read_syscalls(struct reader *reader, const struct node *node, struct location *location);

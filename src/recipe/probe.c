@@ -400,31 +400,6 @@ const struct key probe_keys[] = {
     {"stop", "{\"enum\":[\"thread\",\"process\"]}", "who stops at a hit", read_stop, false},
     {0}};
 
-static void check_probe(struct reader *reader, const struct node *node, struct probe *probe) {
-    if (!probe->trigger)
-        source_error(
-            reader->source, node->key->mark,
-            "%s has no trigger: one of at, call, return_of, watch, timer, signal, panic, exit, "
-            "syscall",
-            reader->where);
-    if (probe->return_count && !probe_pairs(probe))
-        source_error(reader->source, probe_key_mark(probe, "at_return"),
-                     "%s: at_return goes with \"call\" and \"syscall\"; elsewhere use \"capture\"",
-                     reader->where);
-    if (probe->trigger == TRIGGER_SYSCALL && (probe->args || probe->locals))
-        source_error(reader->source, probe_key_mark(probe, probe->args ? "args" : "locals"),
-                     "%s: a system call has no variables: capture arg0 to arg5", reader->where);
-    for (size_t i = 0; i < probe->return_count; i++)
-        for (size_t k = 0; k < probe->capture_count; k++)
-            if (!strcmp(probe->at_return[i].name, probe->captures[k].name))
-                source_error(reader->source, probe->at_return[i].mark,
-                             "%s: \"%s\" is captured at the entry, too: give one another name",
-                             reader->where, probe->at_return[i].name);
-    if (probe->every_ns && probe->trigger == TRIGGER_TIMER)
-        source_error(reader->source, probe_key_mark(probe, "every"),
-                     "%s: a timer has its own interval; leave \"every\" out", reader->where);
-}
-
 void read_probes(struct reader *reader, const struct node *node, void *into) {
     struct recipe *recipe = into;
     if (!want_kind(reader, node, NODE_MAP, "probes by name"))
@@ -448,7 +423,7 @@ void read_probes(struct reader *reader, const struct node *node, void *into) {
             source_error(reader->source, at->key->mark, "\"%s\" is no name for a probe",
                          probe->name);
         read_map(reader, at, probe_keys, probe);
-        check_probe(reader, at, probe);
+        probe_combines(reader, at, probe);
         reader->where = "the recipe";
     }
     if (!recipe->probe_count)

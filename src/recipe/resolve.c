@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 static const char *const hit_names[] = {"hit.function",  "hit.caller", "hit.stack", "hit.thread",
-                                        "hit.goroutine", "hit.target", "hit.time",  "elapsed",
-                                        "paused",        NULL};
+                                        "hit.goroutine", "hit.target", "hit.time",  NULL};
+static const char *const call_names[2] = {"elapsed", "paused"}; /* where an entry has a return */
 
 static const char *probe_candidate(void *ctx, size_t i) {
     struct recipe *recipe = ctx;
@@ -39,15 +39,17 @@ static const char *name_candidate(void *ctx, size_t i) {
     if (probe->trigger == TRIGGER_WATCH && i < 2)
         return i ? "new" : "old";
     i -= probe->trigger == TRIGGER_WATCH ? 2 : 0;
+    if (probe_pairs(probe) && i < 2)
+        return call_names[i];
+    i -= probe_pairs(probe) ? 2 : 0;
     return i < sizeof hit_names / sizeof *hit_names ? hit_names[i] : NULL;
 }
 
 static bool name_known(void *ctx, const char *name) {
-    const struct probe *probe = ctx;
     const char *candidate;
     for (size_t i = 0; (candidate = name_candidate(ctx, i)); i++)
         if (!strcmp(candidate, name))
-            return (strcmp(name, "elapsed") && strcmp(name, "paused")) || probe_pairs(probe);
+            return true;
     return false;
 }
 

@@ -130,8 +130,7 @@ static uint64_t later(uint64_t a, uint64_t b) {
 }
 
 /* Nobody is stopped for what the gates of its probe would drop. */
-static bool timer_due(struct probe_state *p, const struct session *s, uint64_t now,
-                      uint64_t *next) {
+bool gate_timer_due(struct session *s, struct probe_state *p, uint64_t now, uint64_t *next) {
     if (p->probe->trigger != TRIGGER_TIMER || p->done || s->unfit || s->congested || s->ending)
         return false;
     if (p->probe->after >= 0 && !after_is_open(p, now, next))
@@ -152,7 +151,7 @@ bool gate_unsettled(struct session *s, uint64_t now, uint64_t *next) {
 bool gate_differs(struct session *s, uint64_t now, uint64_t *next) {
     bool differs = gate_unsettled(s, now, next);
     for (size_t i = 0; i < s->probe_count; i++)
-        differs |= timer_due(&s->probes[i], s, now, next);
+        differs |= gate_timer_due(s, &s->probes[i], now, next);
     return differs;
 }
 

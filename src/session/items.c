@@ -383,11 +383,7 @@ static enum progress stage_keep(struct session *s, struct item *item) {
         session_stop_for(s, OUTCOME_FINE, "then: end");
     if (probe->then == DO_END_RUN)
         s->hooks->end_run(s->ctx, "then: end_run");
-    const struct limit *limit = &s->recipe->limits.hits;
-    if (limit->is && (double)s->hits >= limit->is)
-        session_stop_for(s, limit->action == DO_FAIL ? OUTCOME_LIMIT : OUTCOME_FINE, "limit hits");
-    if (!s->hooks->count_hit(s->ctx))
-        s->hooks->end_run(s->ctx, "limit run_hits");
+    limit_hits(s, probe);
     return GO_ON;
 }
 
@@ -458,9 +454,10 @@ static void collect_panic(struct session *s, const struct stop *stop) {
 }
 
 static void collect_timers(struct session *s, const struct stop *stop, uint64_t now) {
+    uint64_t ignored = NEVER;
     for (size_t i = 0; i < s->probe_count; i++) {
         struct probe_state *p = &s->probes[i];
-        if (p->probe->trigger != TRIGGER_TIMER || p->done || now < p->timer_next)
+        if (!gate_timer_due(s, p, now, &ignored))
             continue;
         p->timer_next = now + p->probe->timer_ns; /* whatever its filters say */
         if (stop->count)

@@ -1,6 +1,8 @@
 /* Our own language over a hit: `keep` and `log`, with the names that they may use. */
 #include "session/state.h"
 
+#include "base/secret.h"
+
 static value_ref body_of(const struct buffer *event) {
     return event_head(event)->body;
 }
@@ -64,6 +66,7 @@ void item_message(struct item *item) {
     struct buffer text = BUFFER_INIT(64 << 10);
     struct expr_env env = env_of(item);
     expr_template_render(item->probe->probe->log, &env, &text);
+    secret_scrub(&text);
     value_set(&item->event, body_of(&item->event), "message",
               value_string(&item->event, text.data ? text.data : "", text.len));
     buffer_free(&text);

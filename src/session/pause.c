@@ -91,8 +91,9 @@ bool pause_throttled(struct session *s, uint64_t now, uint64_t *until) {
     return false;
 }
 
+static const char *const action_words[] = {"throttle", "cut", "disarm", "end", "fail"};
+
 static void carry_out(struct session *s, const struct limit *limit, const char *name) {
-    static const char *const does[] = {"throttle", "cut", "disarm", "end", "fail"};
     char reason[64];
     snprintf(reason, sizeof reason, "limit %s", name);
     if (limit->action == DO_DISARM)
@@ -100,10 +101,8 @@ static void carry_out(struct session *s, const struct limit *limit, const char *
             s->items[i].probe->done = true;
     else if (limit->action == DO_END || limit->action == DO_FAIL)
         session_stop_for(s, limit->action == DO_FAIL ? OUTCOME_LIMIT : OUTCOME_FINE, reason);
-    LOG(LOG_SESSION, 1, "%s: %s tripped: %s", s->target, name, does[limit->action]);
+    LOG(LOG_SESSION, 1, "%s: %s tripped: %s", s->target, name, action_words[limit->action]);
 }
-
-static const char *const action_words[] = {"throttle", "cut", "disarm", "end", "fail"};
 
 static const char *tripping_probe(const struct session *s) {
     return s->item_count ? s->items[0].probe->probe->name : NULL;
@@ -209,4 +208,27 @@ void pause_passed(struct session *s, const struct stop *hits) {
     p->total_ns += cost;
     if (!s->ending)
         check_budget(s, uv_hrtime());
+}
+
+/* ---- hits ---- */
+
+/* An end that was asked for is the reason of `end`, and no more. */
+static void tell_failure(struct session *s, const struct probe *probe, const char *name,
+                         const struct limit *limit) {
+    char is[32];
+    snprintf(is, sizeof is, "%.0f", limit->is);
+    if (limit->action == DO_FAIL)
+        report_trip(s, probe->name, name, is, is, action_words[limit->action], 0);
+}
+
+void limit_hits(struct session *s, const struct probe *probe) {
+    const struct limits *limits = &s->recipe->limits;
+    if (limits->hits.is && (double)s->hits >= limits->hits.is) {
+        tell_failure(s, probe, "hits", &limits->hits);
+        carry_out(s, &limits->hits, "hits");
+    }
+    if (s->hooks->count_hit(s->ctx))
+        return;
+    tell_failure(s, probe, "run_hits", &limits->run_hits);
+    s->hooks->end_run(s->ctx, "limit run_hits");
 }

@@ -82,24 +82,31 @@ static void redact(const struct recipe *recipe, struct buffer *in, value_ref ref
     }
 }
 
-/* A capture may have a harmless name and a telling expression: `pw: user.Password`. */
+/* A capture may have a harmless name and a telling expression: `pw: user.Password`. What is made
+ * from a secret parameter need not hold its text: `n: ${pin} + 1`. */
+static bool tells(const struct recipe *recipe, const char *expr) {
+    size_t n = strlen(expr);
+    return is_secret_name(recipe, expr, n) || secret_inside(expr, n);
+}
+
 static void redact_captures(const struct recipe *recipe, struct buffer *in, value_ref values,
                             const struct capture *captures, size_t n) {
     for (size_t i = 0; i < n; i++) {
         value_ref ref = value_find(in, values, captures[i].name);
-        if (ref && is_secret_name(recipe, captures[i].expr, strlen(captures[i].expr)))
+        if (ref && tells(recipe, captures[i].expr))
             withhold(value_get(in, ref));
     }
 }
 
 void redact_event(struct session *s, struct item *item) {
-    static const char *const parts[] = {"values", "args", "locals", "goroutine", "registers"};
+    static const char *const parts[] = {"values",    "args",       "locals",
+                                        "goroutine", "goroutines", "registers"};
     const struct probe *probe = item->probe->probe;
     struct buffer *in = &item->event;
     value_ref body = event_head(in)->body, values = value_find(in, body, "values");
     redact_captures(s->recipe, in, values, probe->captures, probe->capture_count);
     redact_captures(s->recipe, in, values, probe->at_return, probe->return_count);
-    if (probe->watch && is_secret_name(s->recipe, probe->watch, strlen(probe->watch))) {
+    if (probe->watch && tells(s->recipe, probe->watch)) {
         withhold(value_get(in, value_find(in, values, "old")));
         withhold(value_get(in, value_find(in, values, "new")));
     }

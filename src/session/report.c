@@ -189,6 +189,8 @@ void report_exit(struct session *s, const struct stop *stop) {
         p->hits++;
         p->emitted++;
         p->done = true;
+        if (p->probe->then == DO_END_RUN)
+            s->hooks->end_run(s->ctx, "then: end_run");
     }
     struct buffer *event = report_begin(s, EVENT_EXIT, probe);
     value_set(event, body_of(event), "pid", value_int(event, s->info.pid));
@@ -230,17 +232,22 @@ bool report_list(struct session *s, value_ref list, const struct buffer *in) {
 
 /* ---- end ---- */
 
-/* Of a family, many load only what they need. */
+static void warn(struct session *s, struct error *error) {
+    report_error(s, NULL, "warning", "%s", error->message);
+    error_free(error);
+}
+
+/* Of a family, many load only what they need; one that was refused had no time to. */
 static void tell_never_loaded(struct session *s) {
-    if (!s->armed_told || s->options.mode != SESSION_RUN || s->unfit || s->info.parent)
+    bool refused = s->unfit || (s->failure && s->failure->class == ERROR_RECIPE);
+    if (!s->armed_told || s->options.mode != SESSION_RUN || refused || s->info.parent)
         return;
     for (size_t i = 0; i < s->probe_count; i++) {
         const struct probe *probe = s->probes[i].probe;
         if (!s->probes[i].placed && waits_for(s, &s->probes[i]))
-            report_error(s, probe->name, "warning",
-                         "%s:%u:%u: probe \"%s\" has waited for %s, which was never loaded",
-                         probe->source, probe->at.mark.line, probe->at.mark.column, probe->name,
-                         waits_for(s, &s->probes[i]));
+            warn(s, recipe_error(probe->source, probe->at.mark,
+                                 "probe \"%s\" has waited for %s, which was never loaded",
+                                 probe->name, waits_for(s, &s->probes[i])));
     }
 }
 

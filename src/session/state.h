@@ -214,6 +214,8 @@ bool probe_wanted(struct session *s, struct probe_state *p, uint64_t now, uint64
 bool spot_wanted(struct session *s, const struct spot *spot, uint64_t now, uint64_t *next);
 bool gate_unsettled(struct session *s, uint64_t now,
                     uint64_t *next); /* a spot is not as it should be */
+/* Of a probe of any kind; *next becomes the time when it will be, if that is sooner. */
+bool gate_timer_due(struct session *s, struct probe_state *p, uint64_t now, uint64_t *next);
 bool gate_differs(struct session *s, uint64_t now,
                   uint64_t *next);              /* is a stop needed to mend it? */
 void gate_arm(struct session *s, uint64_t now); /* queues arming and disarming; stopped target */
@@ -253,6 +255,7 @@ void pause_begins(struct session *s); /* in the middle of a stop at which nobody
 void pause_check(struct session *s, uint64_t now);     /* before the resume: limits, trips */
 uint64_t pause_ended(struct session *s, uint64_t now); /* resumed: this pause, as estimated */
 void pause_tell(struct session *s, uint64_t pause);    /* max_pause, if that has tripped */
+void limit_hits(struct session *s, const struct probe *probe); /* which has had one more */
 const char *pause_kind(const struct session *s);
 void pause_passed(struct session *s, const struct stop *hits);
 void pause_take_false(struct session *s); /* what the back end has decided by itself */

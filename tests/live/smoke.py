@@ -488,6 +488,14 @@ probes:
 """, server.uri, "-p", "hidden=s3cr3t-value", env={"PICKGLASS_LOG": "all:2"})
         check(len(got.hits()) == 2, got.err[-300:])
         check("s3cr3t-value" not in got.out + got.err, "the secret is shown")
+        made = run("recipe: 1\n" + FREE + """params: {hidden: {type: string, secret: true}, pin: {type: int, secret: true, default: 123456}}
+probes:
+  a: {at: main.lookup, capture: {pin: '${pin}', n: 'len(key) + ${pin}', len: len(key)}, log: 'is it {${hidden}}, {len}', max_hits: 2}
+""", server.uri, "-p", "hidden=s3cr3t-value")
+        said = made.of("log")
+        check(len(said) == 2 and said[0]["message"].startswith("is it ***, "), f"{said} {made.err[-300:]}")
+        check(said[0]["values"]["pin"] == said[0]["values"]["n"] == {"$redacted": True} and said[0]["values"]["len"] > 0, said[0]["values"])
+        check(not re.search("s3cr3t-value|1234(56|57|58|59|6[0-9])", re.sub(r'"(run|time)":"[^"]*"', "", made.out) + made.err), "a secret is shown")
         check(got.hits()[0]["values"]["u"]["Path"] == {"$redacted": True}, str(got.hits()[0]["values"]["u"]))
     finally:
         server.end()
