@@ -261,6 +261,18 @@ def test_lines_without_code():
     check('no source file "no-such-file.c"' in pickglass("check", path, "--binary", program(), code=2).stderr, "file")
 
 
+def test_an_offset_into_data():
+    """A breakpoint there would change a variable."""
+    binary = program()
+    row = next(line.split() for line in subprocess.run(["nm", binary], capture_output=True, text=True, check=True).stdout.splitlines()
+               if line.split()[-1] == "main")
+    data = next(line.split() for line in subprocess.run(["nm", binary], capture_output=True, text=True, check=True).stdout.splitlines()
+                if line.split()[-2] in "DB")
+    path = recipe(f"  a: {{at: {{function: main, offset: {int(data[0], 16) - int(row[0], 16)}}}}}\n")
+    told = pickglass("check", path, "--binary", binary, code=2).stderr
+    check("recipe.yaml:3:" in told and "is no code: nothing there is executed" in told, told)
+
+
 def test_functions_of_which_nothing_is_left():
     source = os.path.join(WORK, "gone.c")
     with open(source, "w") as out:

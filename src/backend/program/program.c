@@ -137,6 +137,17 @@ static void resolve_syscall(struct program *program, struct query *query, const 
     add_address(place, (uint64_t)number);
 }
 
+/* A breakpoint in data changes a variable, and stops nobody. */
+static struct error *refuse_data(struct program *program, const struct location *where,
+                                 uint64_t address) {
+    const struct loaded *loaded = space_at(&program->space, address);
+    return loaded && elf_is_code(loaded->module->elf, address - loaded->bias)
+               ? NULL
+               : error_new(ERROR_RECIPE,
+                           "%s with offset %lld is no code: nothing there is executed",
+                           where->function, (long long)where->offset);
+}
+
 void program_resolve(struct program *program, struct query *query, bool *pending) {
     const struct location *where = query->location;
     for (size_t i = 0; i < where->syscall_count && !query->error; i++)
@@ -167,10 +178,13 @@ void program_resolve(struct program *program, struct query *query, bool *pending
                                            where->file ? NEEDS_LINES : NEEDS_SYMBOLS);
         return;
     }
-    for (size_t i = 0; i < found.count; i++) {
+    for (size_t i = 0; i < found.count && !query->error; i++) {
+        uint64_t address = found.list[i].address + (uint64_t)where->offset;
         struct place *place = place_of(query, &found.list[i]);
+        if (where->offset)
+            query->error = refuse_data(program, where, address);
         if (place)
-            add_address(place, found.list[i].address + (uint64_t)where->offset);
+            add_address(place, address);
     }
     query->inlined_copies = found.inlined_left_out;
     place_list_free(&found);
