@@ -156,9 +156,25 @@ static uint64_t start_of(struct search *search, const struct elf_symbol *symbol)
     return i == SIZE_MAX ? symbol->address : gosym_start(table, i);
 }
 
+/* A thunk ("_ZTh", "_ZTv" in the C++ ABI, section 5.1.4) adjusts `this` and jumps to its method, by
+ * whose name it is called, too: that would be two hits of a call. gcc may copy the method into it.
+ */
+static bool leads_on(const struct search *search, const struct elf_symbol *symbol) {
+    struct elf_file *elf = search->loaded->module->elf;
+    uint8_t code[64];
+    size_t returns[1], tails = 0;
+    bool thunk = !strncmp(symbol->name, "_ZTh", 4) || !strncmp(symbol->name, "_ZTv", 4);
+    if (!thunk || strstr(search->query->function, "thunk to ") || symbol->size > sizeof code)
+        return false;
+    size_t size = elf_read(elf, symbol->address, code, symbol->size);
+    return elf->arch &&
+           !elf->arch->returns(code, size, symbol->address, symbol->thumb, returns, 1, &tails) &&
+           tails;
+}
+
 static void add_symbol(struct search *search, const struct elf_symbol *symbol) {
     struct range range = {symbol->address, symbol->address + symbol->size};
-    if (!is_code(symbol))
+    if (!is_code(symbol) || leads_on(search, symbol))
         return;
     bool mangled = !strncmp(symbol->name, "_Z", 2);
     const char *name =

@@ -362,6 +362,21 @@ def test_pointers_to_what_has_no_address():
         check(value["through"] == value["holder"] and value["holder"]["n"] == 41, f"{value}")
 
 
+def test_a_call_through_a_thunk_is_one():
+    """At -O0 it jumps to the method; at -O2 it is a copy of it, the only one that is called."""
+    source = write("""namespace app { struct A { virtual int f(int x) { return x; } int a = 1; };
+struct B { virtual int g(int x) { return x + 2; } int b = 6; };
+struct C : A, B { int g(int x) override { return x + b + c; } int c = 7; }; }
+int main() { app::C c; app::B *volatile b = &c; int sum = 0; for (int i = 0; i < 3; i++) sum += b->g(i); return sum & 1; }
+""", "thunk.cpp")
+    for level, results in ("-O0", [13, 14, 15]), ("-O2", None):
+        program = f"{source[:-4]}{level}"
+        subprocess.run(["g++", "-g", level, "-o", program, source], check=True, timeout=60)
+        got = run("  g: {call: 'C::g', at_return: [return]}\n", Launched(program))
+        check(len(got.hits("g")) == got.account()["g"]["reached"] == 3 and not got.account()["g"]["unpaired"], got.account())
+        check(not results or got.values("g", "return") == results, got.values("g", "return"))
+
+
 def test_parameter_packs():
     """g++ writes no names for them, clang the same one for each."""
     source = os.path.join(ROOT, "fixtures", "cpp", "packs.cpp")
