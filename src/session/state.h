@@ -171,7 +171,7 @@ struct session {
     size_t spot_count, spot_cap;
     struct spot **stale; /* armed, of places that are none any more: to be disarmed */
     size_t stale_count, stale_cap;
-    bool resolved, armed_told, was_running, found_launch;
+    bool resolved, armed_told, was_running, found_launch, began;
     bool reloaded;  /* code was loaded: places are looked up anew, and that is not told yet */
     bool restarted; /* the target is another process, or program, than the recipe was tried on */
     bool fitted;    /* something of the recipe had a place in it */

@@ -21,6 +21,15 @@ static void on_restarted(struct session *s) {
         }
 }
 
+/* Before its own code began, the pointers in a program's data were not right yet. */
+static void look_at_watches_anew(struct session *s) {
+    bool first = s->found_launch && !s->began;
+    s->began = true;
+    for (size_t i = 0; first && i < s->probe_count; i++)
+        s->probes[i].over |=
+            s->probes[i].probe->trigger == TRIGGER_WATCH && s->probes[i].probe->watch_from < 0;
+}
+
 void session_on_stopped(void *owner, const struct stop *stop) {
     struct session *s = owner;
     s->running = false;
@@ -41,6 +50,7 @@ void session_on_stopped(void *owner, const struct stop *stop) {
         go(s, S_RESOLVING);
     } else if (stop->reason == STOP_LOADED && s->resolved) {
         s->reloaded = true;
+        look_at_watches_anew(s);
         go(s, S_RESOLVING);
     } else if (!s->resolved) {
         go(s, S_RESOLVING); /* the halt before the first arming */

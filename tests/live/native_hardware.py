@@ -183,6 +183,15 @@ int main(void) { pthread_t t; for (int i = 0; i < 6; i++) pthread_create(&t, 0, 
         check({hit["location"]["function"] for hit in got.hits("w")} == {"down"}, got.values("w", "old", "new"))
 
 
+def test_through_a_pointer_that_is_not_right_before_the_program_begins():
+    """The dynamic linker has to relocate it."""
+    source = write("int g_number; int *g_pointer = &g_number;\nint main(void) { for (int i = 1; i < 4; i++) *g_pointer = i; return 0; }\n", "late.c")
+    subprocess.run(["gcc", "-g", "-O0", "-fPIE", "-pie", "-o", source[:-2], source], check=True, timeout=60)
+    for target in Launched(source[:-2]), gdbserver(source[:-2]):
+        got = run("  w: {watch: {expr: '*g_pointer', access: write}}\n", target)
+        check(got.values("w", "old", "new") == [(0, 1), (1, 2), (2, 3)] and not got.of("error"), f"{got.values('w', 'old', 'new')} {got.brief()}")
+
+
 def test_several_on_the_same_bytes():
     """Each is told of a write to its own; one with a condition that is false does not take the next one's place."""
     source = write("""struct { int a, b; } g_both;

@@ -335,6 +335,7 @@ static void arm_watch(struct backend *b, struct site *site) {
         watch->site = site;
     else
         refuse(site, error_no_memory());
+    b->pending |= b->at_launch; /* it may lie elsewhere when the program begins */
     free_slots(b);
 }
 

@@ -199,6 +199,7 @@ void native_arm_watch(struct backend *b, struct site *site) {
     if (site->error)
         return;
     find_frame(b, site, watch->address);
+    b->pending |= b->at_launch; /* it may lie elsewhere when the program begins */
     watch->site = site;
     watch->executes = false;
     set_everywhere(b);
