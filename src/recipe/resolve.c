@@ -107,14 +107,36 @@ static void resolve_probe(struct reader *reader, struct probe *probe) {
         probe->after = find_probe(reader, probe, "after", probe->after_name);
     if (probe->watch_from_name)
         probe->watch_from = find_probe(reader, probe, "watch", probe->watch_from_name);
-    if (probe->after >= 0 && &reader->recipe->probes[probe->after] == probe)
-        source_error(reader->source, probe_key_mark(probe, "after"),
-                     "%s: a probe cannot wait for itself", reader->where);
     resolve_loads(reader, probe);
     if (keep && keep->kind == NODE_SCALAR)
         compile_keep(reader, probe, keep, &scope);
     if (log && log->kind == NODE_SCALAR)
         compile_log(reader, probe, log, &scope);
+}
+
+/* Whom a probe waits for; -1: nobody. */
+static int awaited(const struct probe *probe) {
+    return probe->after >= 0 ? probe->after : probe->watch_from;
+}
+
+/* Told of the first one of a circle. */
+static void refuse_circle(struct reader *reader, size_t first) {
+    const struct recipe *recipe = reader->recipe;
+    const struct probe *probe = &recipe->probes[first];
+    int at = awaited(probe);
+    size_t steps = 0;
+    for (; at > (int)first && steps < recipe->probe_count; steps++)
+        at = awaited(&recipe->probes[at]);
+    if (at != (int)first)
+        return;
+    struct mark mark = probe_key_mark(probe, probe->after >= 0 ? "after" : "watch");
+    if (steps)
+        source_error(reader->source, mark,
+                     "probe \"%s\" waits for \"%s\", which waits for it: neither would ever hit",
+                     probe->name, recipe->probes[awaited(probe)].name);
+    else
+        source_error(reader->source, mark, "probe \"%s\": a probe cannot wait for itself",
+                     probe->name);
 }
 
 void resolve_probes(struct reader *reader) {
@@ -125,5 +147,7 @@ void resolve_probes(struct reader *reader) {
         reader->where = where;
         resolve_probe(reader, &recipe->probes[i]);
     }
+    for (size_t i = 0; i < recipe->probe_count; i++)
+        refuse_circle(reader, i);
     reader->where = "the recipe";
 }

@@ -227,7 +227,43 @@ Test(recipe_traps, more_mistakes_than_are_shown_are_counted) {
 
 Test(recipe_traps, suggestions_are_not_what_was_written) {
     char *errors = errors_of("recipe: 1\nprobes: {p: {at: f, keep: elapsed > 1ms}}\n");
-    SHOULD_LACK(errors, "did you mean \"elapsed\"", "the same word is no help");
+    SHOULD_LACK(errors, "did you mean", "the same word is no help, nor its sister");
+    free(errors);
+    errors = errors_of("recipe: 1\nprobes: {p: {call: f, keep: elapsd > 1ms}}\n");
+    SHOULD_HOLD(errors, "did you mean \"elapsed\"", "where there is a return");
+    free(errors);
+}
+
+Test(recipe_traps, who_waits_in_a_circle_never_hits) {
+    char *errors = errors_of("recipe: 1\n"
+                             "probes:\n"
+                             "  a: {at: f, after: b}\n"
+                             "  b: {watch: {expr: x, from: c}}\n"
+                             "  c: {at: f, after: a}\n"
+                             "  d: {at: f, after: d}\n"
+                             "  e: {at: f, after: a}\n");
+    SHOULD_HOLD(errors, "r.yaml:3:21: probe \"a\" waits for \"b\", which waits for it", "once");
+    SHOULD_HOLD(errors, "r.yaml:6:21: probe \"d\": a probe cannot wait for itself", "itself");
+    for (int line = 4; line < 8; line += line == 5 ? 2 : 1) {
+        char where[32];
+        snprintf(where, sizeof where, "r.yaml:%d:", line);
+        SHOULD_LACK(errors, where, "nobody else");
+    }
+    free(errors);
+}
+
+Test(recipe_traps, an_exit_takes_no_keys_that_it_cannot_honour) {
+    char *errors = errors_of("recipe: 1\n"
+                             "probes:\n"
+                             "  fine: {exit: true, then: end_run}\n"
+                             "  bad: {exit: true, when: x == 1, capture: [x], stack: 3}\n");
+    static const char *const keys[] = {"when", "capture", "stack"};
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        char part[64];
+        snprintf(part, sizeof part, "alone; leave \"%s\" out", keys[i]);
+        SHOULD_HOLD(errors, part, "each at its place");
+    }
+    SHOULD_LACK(errors, "r.yaml:3:", "what it can");
     free(errors);
 }
 
