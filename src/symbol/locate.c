@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "symbol/demangle.h"
 #include "symbol/gosym.h"
+#include "symbol/known_places.h"
 #include "symbol/match.h"
 #include "symbol/names.h"
 #include "symbol/not_located.h"
@@ -36,7 +37,7 @@ static struct code_place *add_place(struct search *search, uint64_t address, con
     const struct lines *lines = unit ? unit_lines(unit) : NULL;
     const struct line_row *row = line_at(lines, address);
     *place = (struct code_place){.loaded = search->loaded,
-                                 .address = address + search->loaded->bias,
+                                 .address = address,
                                  .function = function,
                                  .file = row ? line_file(lines, row) : "",
                                  .line = row ? row->line : 0,
@@ -369,28 +370,62 @@ static void sort_and_merge(struct place_list *out) {
     out->count = kept;
 }
 
+static struct error *find_in(struct search *search, struct space *space) {
+    if (search->query->function) {
+        name_pattern_init(&search->pattern, search->query->function);
+        find_function(search);
+    } else if (search->query->match) {
+        return find_matching(search, space);
+    } else if (search->query->file) {
+        find_line(search);
+        find_go_line(search);
+    } else {
+        find_address(search);
+    }
+    return NULL;
+}
+
+static void add_all(struct place_list *out, const struct place_list *found, struct loaded *loaded) {
+    for (size_t i = 0; i < found->count && out->count < PLACES_MAX; i++) {
+        struct code_place *place = ARRAY_ADD(out->list, out->count, out->cap);
+        if (!place)
+            break;
+        *place = found->list[i];
+        place->loaded = loaded;
+        place->address += loaded->bias;
+    }
+    out->inlined_left_out += found->inlined_left_out;
+    out->tail_calls += found->tail_calls;
+    out->functions += found->functions;
+    out->vanished |= found->vanished;
+}
+
+static struct error *locate_in(struct space *space, struct loaded *loaded,
+                               const struct place_query *query, struct place_list *out) {
+    const struct place_list *known =
+        query->has_address ? NULL : places_known(loaded->module, query);
+    struct place_list found = {0};
+    struct search search = {.loaded = loaded, .query = query, .out = &found};
+    struct error *error = known ? NULL : find_in(&search, space);
+    found.functions = search.functions;
+    add_all(out, known ? known : &found, loaded);
+    if (!known && !error && !query->has_address)
+        places_remember(loaded->module, query, &found);
+    place_list_free(&found);
+    return error;
+}
+
 struct error *space_locate(struct space *space, const struct place_query *query, const char *module,
                            struct place_list *out) {
     struct error *error = NULL;
     bool any = false;
     *out = (struct place_list){0};
     for (size_t i = 0; i < space->count && !error; i++) {
-        struct search search = {.loaded = &space->list[i], .query = query, .out = out};
         if (module && !path_ends_with(space->list[i].module->path, module))
             continue;
         any = true;
-        if (query->function) {
-            name_pattern_init(&search.pattern, query->function);
-            find_function(&search);
-        } else if (query->match) {
-            error = find_matching(&search, space);
-        } else if (query->file) {
-            find_line(&search);
-            find_go_line(&search);
-        } else if (!out->count) {
-            find_address(&search);
-        }
-        out->functions += search.functions;
+        if (!query->has_address || !out->count)
+            error = locate_in(space, &space->list[i], query, out);
         if (!i && !module && out->count)
             break; /* the program's own come first: a library may have the same name by chance */
     }

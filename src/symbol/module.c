@@ -387,6 +387,7 @@ void module_close(struct module *module) {
     elf_close(module->elf);
     free(module->dwos);
     free(module->dwo_elfs);
+    map_free(&module->known_places);
     map_free(&module->labels);
     map_free(&module->go_types);
     free(module->pcs);
