@@ -62,18 +62,14 @@ const struct place_list *places_known(const struct module *module,
 void places_remember(struct module *module, const struct place_query *query,
                      const struct place_list *found) {
     uint64_t key = key_of(query);
-    struct known *known = module->known_places.count < KNOWN_MAX
-                              ? ARENA_NEW(&module->arena, struct known)
-                              : NULL;
+    struct known *known =
+        module->known_places.count < KNOWN_MAX ? ARENA_NEW(&module->arena, struct known) : NULL;
     if (!known)
         return;
-    *known = (struct known){.query = *query,
-                            .found = *found,
-                            .next = map_get(&module->known_places, key)};
-    known->found.list =
-        arena_copy(&module->arena, found->list, found->count * sizeof *found->list);
-    if ((known->found.list || !found->count) &&
-        copy_text(&module->arena, &known->query.function) &&
+    *known = (struct known){
+        .query = *query, .found = *found, .next = map_get(&module->known_places, key)};
+    known->found.list = arena_copy(&module->arena, found->list, found->count * sizeof *found->list);
+    if ((known->found.list || !found->count) && copy_text(&module->arena, &known->query.function) &&
         copy_text(&module->arena, &known->query.file) &&
         copy_text(&module->arena, &known->query.match))
         map_put(&module->known_places, key, known);

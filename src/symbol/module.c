@@ -1,7 +1,6 @@
 #include "symbol/module.h"
 
 #include "base/text.h"
-#include "symbol/demangle.h"
 #include "symbol/frames.h"
 #include "symbol/functions.h"
 #include "symbol/lines.h"
@@ -309,6 +308,7 @@ static bool is_file(const struct module *module, const char *name, const struct 
 
 static void share(struct module *module, const struct stat *file) {
     module->file = *file;
+    module->shared = true;
     module->uses = 1;
     module->next = opened;
     opened = module;
@@ -331,19 +331,6 @@ struct error *module_open_as(const char *path, const char *name, struct module *
 
 struct error *module_open(const char *path, struct module **out) {
     return module_open_as(path, path, out);
-}
-
-/* False: somebody else has it open still. */
-static bool unshare(struct module *module) {
-    if (!module->uses)
-        return true;
-    if (--module->uses)
-        return false;
-    struct module **at = &opened;
-    while (*at != module)
-        at = &(*at)->next;
-    *at = module->next;
-    return true;
 }
 
 static void close_units(struct dwarf *dwarf) {
@@ -371,9 +358,7 @@ static void close_units(struct dwarf *dwarf) {
     dwarf_close(dwarf);
 }
 
-void module_close(struct module *module) {
-    if (!module || !unshare(module))
-        return;
+static void dispose(struct module *module) {
     frames_free(module->frames);
     for (size_t i = 0; i < module->dwo_count; i++) {
         close_units(module->dwos[i]);
@@ -398,70 +383,53 @@ void module_close(struct module *module) {
     free(module);
 }
 
-/* ---- symbols ---- */
+/* ---- closed, and kept ---- */
 
-static struct elf_file *symbol_file(struct module *module) {
-    struct elf_section *own = elf_section_named(module->elf, ".symtab");
-    return own || !module->debug ? module->elf : module->debug;
+#define KEPT_MAX 16
+#define KEPT_BYTES ((off_t)256 << 20) /* of their files */
+
+static bool any_is_used(void) {
+    const struct module *module = opened;
+    while (module && !module->uses)
+        module = module->next;
+    return module;
 }
 
-const struct elf_symbol *module_symbols(struct module *module, size_t *count) {
-    struct elf_file *elf = symbol_file(module);
-    error_free(elf_load_symbols(elf));
-    *count = elf->symbol_count;
-    return elf->symbols;
+static void unlink_opened(const struct module *module) {
+    struct module **at = &opened;
+    while (*at != module)
+        at = &(*at)->next;
+    *at = module->next;
 }
 
-const struct elf_symbol *module_symbol_at(struct module *module, uint64_t pc) {
-    size_t count;
-    module_symbols(module, &count);
-    return elf_symbol_at(symbol_file(module), pc);
-}
-
-const char *module_label(struct module *module, uint64_t pc) {
-    const struct elf_symbol *symbol = module_symbol_at(module, pc);
-    struct buffer text = BUFFER_INIT(1 << 16);
-    if (!symbol || strncmp(symbol->name, "_Z", 2))
-        return symbol ? symbol->name : NULL;
-    char *label = map_get(&module->labels, symbol->address);
-    if (label)
-        return label;
-    demangle(symbol->name, &text);
-    label = text.data && !text.failed ? arena_strdup(&module->arena, text.data) : NULL;
-    buffer_free(&text);
-    if (label)
-        map_put(&module->labels, symbol->address, label);
-    return label ? label : symbol->name;
-}
-
-static int by_name(const void *a, const void *b) {
-    return strcmp((*(struct elf_symbol *const *)a)->name, (*(struct elf_symbol *const *)b)->name);
-}
-
-static void sort_by_name(struct module *module) {
-    size_t count;
-    struct elf_symbol *symbols = (struct elf_symbol *)module_symbols(module, &count);
-    module->by_name = calloc(count + 1, sizeof *module->by_name);
-    for (size_t i = 0; module->by_name && i < count; i++)
-        module->by_name[i] = &symbols[i];
-    module->by_name_count = module->by_name ? count : 0;
-    if (module->by_name)
-        qsort(module->by_name, count, sizeof *module->by_name, by_name);
-}
-
-size_t module_symbols_named(struct module *module, const char *name, struct elf_symbol ***out) {
-    if (!module->by_name)
-        sort_by_name(module);
-    size_t low = 0, high = module->by_name_count, end;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (strcmp(module->by_name[middle]->name, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
+/* Of those that nobody has open the newest stay, while anything is open at all. */
+static void drop_old(void) {
+    size_t kept = any_is_used() ? KEPT_MAX : 0;
+    off_t bytes = KEPT_BYTES;
+    for (struct module *module = opened, *next; module; module = next) {
+        next = module->next;
+        if (module->uses)
+            continue;
+        bytes -= module->file.st_size;
+        if (kept && bytes >= 0 && !module->dwo_count) {
+            kept--;
+            continue;
+        }
+        unlink_opened(module);
+        dispose(module);
     }
-    for (end = low; end < module->by_name_count && !strcmp(module->by_name[end]->name, name);)
-        end++;
-    *out = module->by_name + low;
-    return end - low;
+}
+
+/* Programs unload what they soon load again, hundreds of times a second. */
+void module_close(struct module *module) {
+    if (!module || (module->uses && --module->uses))
+        return;
+    if (!module->shared) {
+        dispose(module);
+        return;
+    }
+    unlink_opened(module);
+    module->next = opened;
+    opened = module;
+    drop_old();
 }

@@ -75,8 +75,8 @@ struct module {
     struct elf_symbol **by_name; /* sorted by name; after the first lookup */
     size_t by_name_count;
     struct map known_places; /* what was asked for already; see known_places.c */
-    struct map labels;   /* demangled names, by address; after the first module_label() */
-    struct map go_types; /* entries of types by what names them at run time; see go_types.h */
+    struct map labels;       /* demangled names, by address; after the first module_label() */
+    struct map go_types;     /* entries of types by what names them at run time; see go_types.h */
     uint64_t go_types_base;
     bool go_types_read;
     struct go_layout *go_layout; /* see go_stack.c; NULL: not asked for */
@@ -87,12 +87,13 @@ struct module {
     /* Shared by all that have opened the same file under the same name. */
     struct module *next;
     struct stat file;
-    unsigned uses; /* 0: it is its opener's alone */
+    bool shared;   /* false: it is its opener's alone */
+    unsigned uses; /* 0: closed by all, and kept for the next one */
 };
 
 /* ERROR_RUN where the file cannot be used at all. Debug info is optional: `note` says why a file
- * that should have it was not taken. A file that is open already is not read again: each
- * module_open() wants its module_close(). */
+ * that should have it was not taken. A file that is open already is not read again, nor is
+ * one that was closed a while ago: each module_open() wants its module_close(). */
 struct error *module_open(const char *path, struct module **out);
 /* The same, of a file whose name is another one: that of /proc/PID/exe. */
 struct error *module_open_as(const char *path, const char *name, struct module **out);

@@ -12,33 +12,63 @@
 #define WHOLE_PAGES (~UINT64_C(4095))
 #define HEADER 512 /* bytes of a file's begin that are compared */
 
+/* A file that is mapped from its begin. */
 struct mapping {
     uint64_t begin, end;
     bool deleted; /* the file was replaced on disk since */
-    char path[4096];
+    char *path;   /* owned */
 };
 
-/* The next file that is mapped from its begin. */
-static bool next_module(FILE *maps, struct mapping *out) {
+struct mappings {
+    struct mapping *list;
+    size_t count, cap;
+    bool known; /* false: the process is gone */
+};
+
+static void add_mapping(struct mappings *out, struct mapping mapping, const char *path) {
     static const char deleted[] = " (deleted)";
+    size_t n = strcspn(path, "\n"), tail = sizeof deleted - 1;
+    mapping.deleted = n > tail && !memcmp(path + n - tail, deleted, tail);
+    mapping.path = strndup(path, mapping.deleted ? n - tail : n);
+    struct mapping *slot = mapping.path ? ARRAY_ADD(out->list, out->count, out->cap) : NULL;
+    if (slot)
+        *slot = mapping;
+    else
+        free(mapping.path);
+}
+
+static void take_line(struct backend *b, const char *line, struct mappings *out) {
+    char rights[8];
+    unsigned long long begin, end, offset;
+    int path_at = 0;
+    if (sscanf(line, "%llx-%llx %7s %llx %*s %*u %n", &begin, &end, rights, &offset, &path_at) < 4)
+        return;
+    struct code *code = rights[2] == 'x' ? ARRAY_ADD(b->code, b->code_count, b->code_cap) : NULL;
+    if (code)
+        *code = (struct code){begin, end};
+    if (!offset && line[path_at] == '/')
+        add_mapping(out, (struct mapping){.begin = begin, .end = end}, line + path_at);
+}
+
+/* Where code may be, and all files: read once, for that takes longer than all that is done with it.
+ */
+static struct mappings read_maps(struct backend *b) {
+    struct mappings out = {0};
     char line[4400];
-    while (fgets(line, sizeof line, maps)) {
-        unsigned long long begin, end, offset, inode;
-        int path_at = 0;
-        if (sscanf(line, "%llx-%llx %*s %llx %*s %llu %n", &begin, &end, &offset, &inode,
-                   &path_at) < 4 ||
-            offset || line[path_at] != '/')
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        *out = (struct mapping){.begin = begin, .end = end};
-        snprintf(out->path, sizeof out->path, "%.4090s", line + path_at);
-        size_t n = strlen(out->path), tail = sizeof deleted - 1;
-        out->deleted = n > tail && !strcmp(out->path + n - tail, deleted);
-        if (out->deleted)
-            out->path[n - tail] = '\0';
-        return true;
-    }
-    return false;
+    FILE *maps = native_proc(b, "maps");
+    b->code_count = 0;
+    while (maps && fgets(line, sizeof line, maps))
+        take_line(b, line, &out);
+    out.known = maps;
+    if (maps)
+        fclose(maps);
+    return out;
+}
+
+static void free_mappings(struct mappings *mappings) {
+    for (size_t i = 0; i < mappings->count; i++)
+        free(mappings->list[i].path);
+    free(mappings->list);
 }
 
 static bool is_loaded(const struct backend *b, const struct mapping *mapping) {
@@ -53,22 +83,6 @@ static bool is_loaded(const struct backend *b, const struct mapping *mapping) {
 
 /* ---- where code may be ---- */
 
-static void look_for_code(struct backend *b) {
-    char line[4400], rights[8];
-    unsigned long long begin, end;
-    FILE *maps = native_proc(b, "maps");
-    b->code_count = 0;
-    while (maps && fgets(line, sizeof line, maps)) {
-        if (sscanf(line, "%llx-%llx %7s", &begin, &end, rights) != 3 || rights[2] != 'x')
-            continue;
-        struct code *code = ARRAY_ADD(b->code, b->code_count, b->code_cap);
-        if (code)
-            *code = (struct code){begin, end};
-    }
-    if (maps)
-        fclose(maps);
-}
-
 static bool overlaps_code(const struct backend *b, uint64_t begin, uint64_t end) {
     for (size_t i = 0; i < b->code_count; i++)
         if (begin < b->code[i].end && end > b->code[i].begin)
@@ -79,7 +93,8 @@ static bool overlaps_code(const struct backend *b, uint64_t begin, uint64_t end)
 bool native_is_code(struct backend *b, uint64_t address) {
     if (overlaps_code(b, address, address + 1))
         return true;
-    look_for_code(b);
+    struct mappings mappings = read_maps(b);
+    free_mappings(&mappings);
     return overlaps_code(b, address, address + 1);
 }
 
@@ -200,26 +215,18 @@ static struct error *add_program(struct backend *b) {
 }
 
 static bool is_gone(void *ctx, const struct loaded *loaded) {
-    struct mapping mapping;
-    bool found = false;
-    FILE *maps = native_proc(ctx, "maps");
-    while (maps && !found && next_module(maps, &mapping))
-        found = mapping.begin == (loaded->low & WHOLE_PAGES) &&
-                !strcmp(loaded->module->path, mapping.path);
-    if (maps)
-        fclose(maps);
-    return maps && !found;
+    const struct mappings *now = ctx;
+    for (size_t i = 0; i < now->count; i++)
+        if (now->list[i].begin == (loaded->low & WHOLE_PAGES) &&
+            !strcmp(loaded->module->path, now->list[i].path))
+            return false;
+    return now->known;
 }
 
-static void add_libraries(struct backend *b) {
-    struct mapping mapping;
-    FILE *maps = native_proc(b, "maps");
-    look_for_code(b);
-    while (maps && next_module(maps, &mapping))
-        if (strcmp(mapping.path, b->command) && !is_loaded(b, &mapping))
-            add_library(b, &mapping);
-    if (maps)
-        fclose(maps);
+static void add_libraries(struct backend *b, const struct mappings *now) {
+    for (size_t i = 0; i < now->count; i++)
+        if (strcmp(now->list[i].path, b->command) && !is_loaded(b, &now->list[i]))
+            add_library(b, &now->list[i]);
 }
 
 struct error *native_find_modules(struct backend *b, bool *changed) {
@@ -228,9 +235,11 @@ struct error *native_find_modules(struct backend *b, bool *changed) {
     struct error *error = b->program.space.count ? NULL : add_program(b);
     if (error)
         return error;
-    bool gone = program_unload(&b->program, is_gone, b);
+    struct mappings now = read_maps(b);
+    bool gone = program_unload(&b->program, is_gone, &now);
     size_t before = b->program.space.count;
-    add_libraries(b);
+    add_libraries(b, &now);
+    free_mappings(&now);
     if (changed)
         *changed = gone || b->program.space.count != before;
     return NULL;
