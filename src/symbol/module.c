@@ -372,6 +372,7 @@ static void dispose(struct module *module) {
     elf_close(module->elf);
     free(module->dwos);
     free(module->dwo_elfs);
+    module_forget_sought(module);
     map_free(&module->known_places);
     map_free(&module->labels);
     map_free(&module->go_types);

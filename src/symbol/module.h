@@ -74,6 +74,7 @@ struct module {
     struct frames *frames;
     struct elf_symbol **by_name; /* sorted by name; after the first lookup */
     size_t by_name_count;
+    struct map sought;       /* names that were searched for; see names_find.c */
     struct map known_places; /* what was asked for already; see known_places.c */
     struct map labels;       /* demangled names, by address; after the first module_label() */
     struct map go_types;     /* entries of types by what names them at run time; see go_types.h */

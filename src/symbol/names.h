@@ -64,3 +64,5 @@ void module_find(struct module *module, const char *name, size_t n, unsigned kin
 
 /* The same for every entry of those kinds. Reads the whole debug info. */
 void module_each(struct module *module, unsigned kinds, name_found_fn *found, void *ctx);
+
+void module_forget_sought(struct module *module); /* it is closed */

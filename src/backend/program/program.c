@@ -13,6 +13,8 @@ void program_init(struct program *program) {
 }
 
 struct error *program_add(struct program *program, struct module *module, uint64_t bias) {
+    if (program->space.count == program->space.cap)
+        program_forget_compiled(program); /* the list moves, into which they point */
     struct error *error = space_add(&program->space, module, bias);
     if (error)
         module_close(module);
