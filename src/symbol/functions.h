@@ -40,6 +40,7 @@ struct function {
     size_t range_count, range_cap;
     unsigned line;
     struct scope *scope; /* after function_scope() */
+    int8_t tail_calls;   /* 1: may come back to itself by them, -1: never, 0: not looked yet */
 };
 
 /* A place where a function was put into another one. */

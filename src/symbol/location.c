@@ -121,14 +121,14 @@ const struct dwarf_expression *location_decode(struct module *module, struct dwa
     return decode(module, dwarf, NULL, bytes, size, 0);
 }
 
-struct look_up {
+struct wanted_pc {
     struct module *module;
     uint64_t pc;
 };
 
 /* gcc writes an empty range of what is so before a function's first instruction alone; Go's mean
  * nothing. */
-static bool within(uint64_t low, uint64_t high, const struct look_up *where) {
+static bool within(uint64_t low, uint64_t high, const struct wanted_pc *where) {
     if (low != high || where->pc != low)
         return where->pc >= low && where->pc < high;
     const struct function *function = function_at(where->module, where->pc);
@@ -137,7 +137,7 @@ static bool within(uint64_t low, uint64_t high, const struct look_up *where) {
 
 /* Is this entry of a list the one that is looked up? A plain expression is for every pc. */
 static bool covers(Dwarf_Small kind, Dwarf_Small source, uint64_t low, uint64_t high,
-                   const struct look_up *where) {
+                   const struct wanted_pc *where) {
     if (source == 0)
         return true;
     if (source == 1 || source == 2) { /* .debug_loc: base selections and ends have no code */
@@ -158,7 +158,7 @@ static bool covers(Dwarf_Small kind, Dwarf_Small source, uint64_t low, uint64_t 
  * lengths in split DWARF 4 are two too small where a range begins before a label (`end-label-1`).
  * What they lack is not known to be there; below zero, in their four bytes, they are no lengths. */
 static bool split_covers(struct unit *unit, Dwarf_Small kind, uint64_t a, uint64_t b,
-                         uint64_t *base, const struct look_up *where) {
+                         uint64_t *base, const struct wanted_pc *where) {
     uint64_t low, high;
     unsigned code = kind > DW_LLE_default_location ? kind - 1u : kind;
     return kind == DW_LLE_default_location || (list_range(unit, code, a, b, base, &low, &high) &&
@@ -169,7 +169,7 @@ static struct dwarf_expression *pick(struct module *module, struct unit *unit, s
                                      Dwarf_Loc_Head_c head, Dwarf_Unsigned count, uint64_t pc,
                                      const char **why) {
     uint64_t base = unit ? unit->base : 0;
-    struct look_up look_up = {module, pc};
+    struct wanted_pc where_pc = {module, pc};
     for (Dwarf_Unsigned i = 0; i < count; i++) {
         Dwarf_Small kind, source;
         Dwarf_Unsigned low, high, ops, at, where;
@@ -184,8 +184,8 @@ static struct dwarf_expression *pick(struct module *module, struct unit *unit, s
                         &error))
             continue;
         bool split = unit && unit->skeleton && source > 2;
-        if (split ? !split_covers(unit, kind, low, high, &base, &look_up)
-                  : !covers(kind, source, start, end, &look_up))
+        if (split ? !split_covers(unit, kind, low, high, &base, &where_pc)
+                  : !covers(kind, source, start, end, &where_pc))
             continue;
         if (!ops)
             return NULL;
@@ -196,8 +196,8 @@ static struct dwarf_expression *pick(struct module *module, struct unit *unit, s
     return NULL;
 }
 
-const struct dwarf_expression *location_of(struct module *module, struct die die,
-                                           unsigned attribute, uint64_t pc, const char **why) {
+static struct dwarf_expression *look_up(struct module *module, struct die die, unsigned attribute,
+                                        uint64_t pc, const char **why) {
     Dwarf_Attribute at;
     Dwarf_Loc_Head_c head;
     Dwarf_Unsigned count = 0;
@@ -212,4 +212,58 @@ const struct dwarf_expression *location_of(struct module *module, struct die die
     }
     dwarf_dealloc_attribute(at);
     return found;
+}
+
+/* ---- each once: evaluations ask for the same again, at every hit ---- */
+
+#define KNOWN_MAX 65536
+
+struct known_location {
+    struct die_place place;
+    unsigned attribute;
+    uint64_t pc;
+    struct dwarf_expression *found;
+    const char *why;
+    struct known_location *next; /* of the same hash */
+};
+
+static uint64_t mix(uint64_t hash, uint64_t value) {
+    hash = (hash ^ value) * UINT64_C(0xff51afd7ed558ccd);
+    return hash ^ hash >> 32;
+}
+
+static uint64_t key_of(const struct known_location *of) {
+    uint64_t hash = mix((uintptr_t)of->place.dwarf, of->place.offset << 1 | of->place.types);
+    return mix(mix(hash, of->attribute), of->pc);
+}
+
+static bool is_same(const struct known_location *a, const struct known_location *b) {
+    return a->place.offset == b->place.offset && a->place.dwarf == b->place.dwarf &&
+           a->place.types == b->place.types && a->attribute == b->attribute && a->pc == b->pc;
+}
+
+static void remember(struct module *module, uint64_t key, const struct known_location *known) {
+    struct known_location *copy = module->locations.count < KNOWN_MAX
+                                      ? arena_copy(&module->arena, known, sizeof *known)
+                                      : NULL;
+    if (!copy)
+        return;
+    copy->next = map_get(&module->locations, key);
+    map_put(&module->locations, key, copy);
+}
+
+const struct dwarf_expression *location_of(struct module *module, struct die die,
+                                           unsigned attribute, uint64_t pc, const char **why) {
+    struct known_location wanted = {.place = die_place(die), .attribute = attribute, .pc = pc};
+    uint64_t key = key_of(&wanted);
+    const struct known_location *known = map_get(&module->locations, key);
+    while (known && !is_same(known, &wanted))
+        known = known->next;
+    if (!known) {
+        wanted.found = look_up(module, die, attribute, pc, &wanted.why);
+        remember(module, key, &wanted);
+        known = &wanted;
+    }
+    *why = known->why;
+    return known->found;
 }

@@ -374,6 +374,8 @@ static void dispose(struct module *module) {
     free(module->dwo_elfs);
     module_forget_sought(module);
     map_free(&module->known_places);
+    map_free(&module->locations);
+    map_free(&module->call_sites);
     map_free(&module->labels);
     map_free(&module->go_types);
     free(module->pcs);

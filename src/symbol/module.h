@@ -76,6 +76,8 @@ struct module {
     size_t by_name_count;
     struct map sought;       /* names that were searched for; see names_find.c */
     struct map known_places; /* what was asked for already; see known_places.c */
+    struct map locations;    /* expressions that were decoded; see location.c */
+    struct map call_sites;   /* by their return addresses; see call_sites.c */
     struct map labels;       /* demangled names, by address; after the first module_label() */
     struct map go_types;     /* entries of types by what names them at run time; see go_types.h */
     uint64_t go_types_base;

@@ -1,4 +1,5 @@
 /* What DWARF expressions ask of the frame, of its caller and of the thread. */
+#include "symbol/call_sites.h"
 #include "symbol/machine.h"
 
 #include <string.h>
@@ -75,86 +76,6 @@ bool machine_cfa(struct machine *m) {
 
 /* ---- entry values: what the caller says it has passed (DWARF 5, section 3.4) ---- */
 
-/* The register that an expression is about: a plain one, or one seen as a base type. */
-static bool register_of(const struct dwarf_expression *expression, uint64_t *number) {
-    const struct location_op *op = expression && expression->count == 1 ? expression->ops : NULL;
-    if (!op)
-        return false;
-    bool plain = op->op >= DW_OP_reg0 && op->op <= DW_OP_reg31;
-    *number = plain ? op->op - (uint64_t)DW_OP_reg0 : op->a;
-    return plain || op->op == DW_OP_regx || op->op == DW_OP_regval_type ||
-           op->op == DW_OP_GNU_regval_type;
-}
-
-static bool same_register(const struct dwarf_expression *a, const struct dwarf_expression *b) {
-    uint64_t x, y;
-    return register_of(a, &x) && register_of(b, &y) && x == y;
-}
-
-/* What is asked of a call site: what it passes in a register, or for a parameter (GNU's
- * DW_OP_GNU_parameter_ref, for one that has no register). */
-struct wanted {
-    const struct dwarf_expression *in;
-    struct die_place parameter;
-};
-
-static bool is_wanted(struct module *module, struct die parameter, const struct wanted *wanted) {
-    struct die named;
-    const char *why;
-    if (wanted->in)
-        return same_register(location_of(module, parameter, DW_AT_location, 0, &why), wanted->in);
-    if (!die_ref(parameter, DW_AT_call_parameter, &named) &&
-        !die_ref(parameter, DW_AT_abstract_origin, &named))
-        return false;
-    bool same = die_place(named).offset == wanted->parameter.offset;
-    die_free(&named);
-    return same;
-}
-
-static const struct dwarf_expression *passed(struct module *module, struct die site,
-                                             const struct wanted *wanted) {
-    struct die child;
-    const struct dwarf_expression *value = NULL;
-    const char *why;
-    if (!die_child(site, &child))
-        return NULL;
-    do {
-        unsigned tag = die_tag(child);
-        if (tag != DW_TAG_call_site_parameter && tag != DW_TAG_GNU_call_site_parameter)
-            continue;
-        unsigned attribute =
-            die_has(child, DW_AT_call_value) ? DW_AT_call_value : DW_AT_GNU_call_site_value;
-        if (is_wanted(module, child, wanted))
-            value = location_of(module, child, attribute, 0, &why);
-    } while (!value && die_step(&child));
-    die_free(&child);
-    return value;
-}
-
-/* The call site whose return address is `pc`; walks the function's entries. */
-static bool find_site(struct die parent, uint64_t pc, int depth, struct die *out) {
-    struct die child;
-    uint64_t at;
-    bool found = false;
-    if (depth > 32 || !die_child(parent, &child))
-        return false;
-    do {
-        unsigned tag = die_tag(child);
-        if (tag == DW_TAG_call_site || tag == DW_TAG_GNU_call_site) {
-            bool has = die_address(child, DW_AT_call_return_pc, &at) ||
-                       die_address(child, DW_AT_low_pc, &at);
-            if (has && at == pc) {
-                *out = child;
-                return true;
-            }
-        } else if (tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine) {
-            found = find_site(child, pc, depth + 1, out);
-        }
-    } while (!found && die_step(&child));
-    die_free(&child);
-    return found;
-}
-
 /* A call through a pointer, of which the debug info says where it leads to. */
 static bool leads_to(struct machine *m, struct die site, struct frame *caller,
                      const struct function *self) {
@@ -189,68 +110,10 @@ static bool is_call_of(struct machine *m, struct die site, struct frame *caller)
     return same;
 }
 
-#define TAIL_CALLS 32
-
-struct tail_walk {
-    struct function *self, *seen[TAIL_CALLS];
-    size_t count;
-    bool doubtful;
-};
-
-static void follow_tails(struct tail_walk *walk, struct function *function, int depth);
-
-static void visit_tails(struct tail_walk *walk, struct die parent, struct unit *unit, int depth) {
-    struct die child, target;
-    if (depth > 32 || walk->doubtful || !die_child(parent, &child))
-        return;
-    do {
-        unsigned tag = die_tag(child);
-        bool site = tag == DW_TAG_call_site || tag == DW_TAG_GNU_call_site;
-        if (tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine)
-            visit_tails(walk, child, unit, depth + 1);
-        if (!site ||
-            !(die_flag(child, DW_AT_call_tail_call) || die_flag(child, DW_AT_GNU_tail_call)))
-            continue;
-        if (!die_ref(child, DW_AT_call_origin, &target) &&
-            !die_ref(child, DW_AT_abstract_origin, &target)) {
-            walk->doubtful = true; /* through a pointer: to anywhere */
-            continue;
-        }
-        struct function *next = function_of_entry(unit, die_place(target).offset);
-        const char *name = die_name(target), *own = strrchr(walk->self->name, ':');
-        walk->doubtful |= name && !strcmp(name, own ? own + 1 : walk->self->name);
-        die_free(&target);
-        if (next)
-            follow_tails(walk, next, depth + 1);
-    } while (die_step(&child));
-}
-
-static void follow_tails(struct tail_walk *walk, struct function *function, int depth) {
-    struct die die;
-    for (size_t i = 0; i < walk->count; i++)
-        if (walk->seen[i] == function)
-            return;
-    if (walk->count == TAIL_CALLS) {
-        walk->doubtful = true;
-        return;
-    }
-    walk->seen[walk->count++] = function;
-    if (die_at(function->place, &die)) {
-        visit_tails(walk, die, function->unit, depth);
-        die_free(&die);
-    }
-}
-
-/* A function that may come back to itself by tail calls has other arguments then than its caller
- * has passed: gdb does not guess, and neither do we. */
 static bool may_tail_call_itself(struct machine *m) {
     struct loaded *loaded = m->frame->loaded;
-    struct tail_walk walk = {.self = loaded ? function_at(loaded->module, frame_lookup_pc(m->frame))
-                                            : NULL};
-    if (!walk.self)
-        return true;
-    follow_tails(&walk, walk.self, 0);
-    return walk.doubtful;
+    struct function *self = loaded ? function_at(loaded->module, frame_lookup_pc(m->frame)) : NULL;
+    return !self || function_may_tail_call_itself(self);
 }
 
 static const char unknown_entry[] =
@@ -266,21 +129,17 @@ static bool unwind_caller(struct machine *m, struct frame *caller) {
 }
 
 static const struct dwarf_expression *passed_value(struct machine *m, struct frame *caller,
-                                                   const struct wanted *wanted) {
-    const struct dwarf_expression *value = NULL;
-    struct die function_die, site;
+                                                   const struct passed *wanted) {
     uint64_t pc = caller->loaded ? caller->pc - caller->loaded->bias : 0;
-    struct function *function =
-        caller->loaded ? function_at(caller->loaded->module, pc ? pc - 1 : 0) : NULL;
-    if (!function || !die_at(function->place, &function_die))
+    const struct call_site *site =
+        caller->loaded ? call_site_returning_to(caller->loaded->module, pc) : NULL;
+    const struct dwarf_expression *value = site ? call_site_passes(site, wanted) : NULL;
+    struct die die;
+    if (!value || !die_at(site->place, &die))
         return NULL;
-    if (find_site(function_die, pc, 0, &site)) {
-        if (is_call_of(m, site, caller))
-            value = passed(caller->loaded->module, site, wanted);
-        die_free(&site);
-    }
-    die_free(&function_die);
-    return value;
+    bool is_ours = is_call_of(m, die, caller);
+    die_free(&die);
+    return is_ours ? value : NULL;
 }
 
 /* One more caller for the location that is evaluated? */
@@ -296,9 +155,9 @@ bool machine_entry_value(struct machine *m, const struct location_op *op) {
     const char *why = "";
     struct unit *unit = m->expression->unit;
     bool by_parameter = op->op == DW_OP_GNU_parameter_ref && unit;
-    struct wanted wanted = {.in = op->inner};
+    struct passed wanted = {.in = op->inner};
     if (by_parameter)
-        wanted.parameter.offset = unit->offset + op->a;
+        wanted.parameter = unit->offset + op->a;
     if ((!op->inner && !by_parameter) || !may_ask(m, &asker))
         return machine_fail(m, unknown_entry);
     if (!unwind_caller(m, &caller))
