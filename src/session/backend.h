@@ -158,6 +158,7 @@ struct stop {
     uint64_t seen_ns;   /* uv_hrtime() when the reply was there */
     bool nobody_stands; /* the target runs on meanwhile: it is not paused */
     uint64_t cost_ns;   /* of `passed`: what each hit has held the target for, as estimated */
+    bool cut;           /* so far: setup->read_ns was over */
 };
 
 struct target_info {
@@ -219,6 +220,10 @@ struct backend_setup {
     const char *relay;   /* the program that relays a started server's output */
     const char *output;  /* a file for it; NULL = stderr */
     unsigned timeout_ms; /* for the answer to one request */
+    /* How long a stop's reading may take, for back ends whose read() waits for nobody and so is not
+     * cut from outside (`give_up`): then what is left is told as an error, and stop->cut. 0: as
+     * long as it takes. */
+    uint64_t read_ns;
     bool insecure;
     bool follow;       /* tell of what the target forks: where caps->follows */
     struct note *note; /* backend/ptrace/note.h; NULL: nobody would read it */

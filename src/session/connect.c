@@ -10,6 +10,11 @@ static void tell_reachable(void *ctx, const char *uri) {
     s->hooks->reachable(s->ctx, s, uri);
 }
 
+static uint64_t read_ns(const struct session *s) {
+    const struct limit *limit = s->recipe ? &s->recipe->limits.max_pause : NULL;
+    return limit && limit->action == DO_CUT && limit->is > 0 ? (uint64_t)limit->is : 0;
+}
+
 void session_step_connecting(void *owner) {
     struct session *s = owner;
     struct backend_setup setup = {.loop = s->loop,
@@ -20,6 +25,7 @@ void session_step_connecting(void *owner) {
                                   .note = s->options.note,
                                   .output = s->options.output,
                                   .timeout_ms = s->options.timeout_ms,
+                                  .read_ns = read_ns(s),
                                   .insecure = s->options.insecure,
                                   .follow = s->options.follow,
                                   .reachable = tell_reachable,

@@ -333,19 +333,16 @@ static bool is_too_large(struct session *s, struct item *item) {
     return true;
 }
 
-void item_mark_cut(struct item *item) {
-    if (item->cut && !value_find(&item->event, body_of(&item->event), "cut"))
-        value_set(&item->event, body_of(&item->event), "cut", value_bool(&item->event, true));
-}
-
 static enum progress stage_capture(struct session *s, struct item *item) {
     if (can_wait(s, item)) {
         item->late = true;
+        item->cut |= s->stop->cut;
         item->stage = ITEM_KEEP;
         return GO_ON;
     }
     enum progress progress =
         item->role == ROLE_RETURN ? capture_return(s, item) : capture_entry(s, item);
+    item->cut |= s->stop->cut;
     if (progress == WAIT || item->stage == ITEM_DROPPED || is_too_large(s, item))
         return progress;
     if (item->role == ROLE_ENTRY) {

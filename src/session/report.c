@@ -201,6 +201,11 @@ void report_exit(struct session *s, const struct stop *stop) {
 
 /* ---- hits ---- */
 
+void item_mark_cut(struct item *item) {
+    if (item->cut && !value_find(&item->event, body_of(&item->event), "cut"))
+        value_set(&item->event, body_of(&item->event), "cut", value_bool(&item->event, true));
+}
+
 void report_items(struct session *s, uint64_t pause_ns) {
     for (size_t i = 0; i < s->item_count; i++) {
         struct item *item = &s->items[i];

@@ -237,8 +237,7 @@ bool items_run(struct session *s, uint64_t now);        /* false: something was 
 void items_cut(struct session *s, const char *why);     /* no more reading; `why` lasts */
 bool item_finish(struct session *s, struct item *item); /* resumed: its event; false: dropped */
 void items_clear(struct session *s);
-void items_lost(struct session *s);    /* the target has gone: hits that were not read to the end */
-void item_mark_cut(struct item *item); /* its event, where max_pause was over */
+void items_lost(struct session *s); /* the target has gone: hits that were not read to the end */
 
 /* names.c */
 bool item_kept(struct item *item);
@@ -273,6 +272,7 @@ void report_error(struct session *s, const char *probe, const char *severity, co
 void report_trip(struct session *s, const char *probe, const char *limit, const char *is,
                  const char *was, const char *does, uint64_t lasted_ns);
 void report_items(struct session *s, uint64_t pause_ns);
+void item_mark_cut(struct item *item); /* its event, where max_pause was over */
 void report_end(struct session *s);
 /* False: it is too long to be told. */
 bool report_list(struct session *s, value_ref list, const struct buffer *in);

@@ -101,6 +101,7 @@ void session_step_evaluating(void *owner) {
         return;
     }
     uv_timer_stop(&s->cut);
+    s->pause.cut |= s->stop->cut;
     if (s->strange) {
         wait_for_owner(s);
         return;

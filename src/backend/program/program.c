@@ -298,6 +298,7 @@ static bool wants_stack(const struct site *site) {
 }
 
 void program_warm(struct program *program, const struct site *site) {
+    program_warm_names(program, site);
     if (program->warm || !wants_stack(site))
         return;
     for (size_t i = 0; i < program->space.count; i++)
@@ -351,6 +352,30 @@ void program_forget(struct program *program) {
     memory_forget(&program->memory);
     arena_reset(&program->scratch);
     program->given_up = NULL;
+    program_read_until(program, 0);
+}
+
+void program_read_until(struct program *program, uint64_t deadline_ns) {
+    program->deadline_ns = deadline_ns;
+    program->looked = 0;
+    program->late = program->last = false;
+}
+
+#define LOOK_EVERY 2    /* values: the clock costs as much as a small one */
+#define LAST_NS 2000000 /* to show what is there */
+
+bool program_is_late(struct program *program) {
+    bool open = program->deadline_ns && (!program->late || program->last);
+    if (open && ++program->looked % LOOK_EVERY == 0 && uv_hrtime() >= program->deadline_ns) {
+        program->late = true;
+        program->last = false;
+    }
+    return program->late && !program->last;
+}
+
+void program_read_last(struct program *program) {
+    program->last = true;
+    program->deadline_ns += LAST_NS;
 }
 
 void program_give_up(struct program *program, const char *why) {

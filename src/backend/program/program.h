@@ -28,6 +28,10 @@ struct program {
     struct compiled *newest; /* all of them, to be freed */
     bool warm;
     const char *given_up; /* why nothing more is fetched at this stop; or NULL */
+    uint64_t deadline_ns; /* when this stop's reading is to be over; 0: whenever it is */
+    unsigned looked;      /* how often it was asked whether it is */
+    bool late;            /* it is */
+    bool last;            /* ... but what has come of one more value is still told */
     char unavailable[256];
 };
 
@@ -70,9 +74,12 @@ void program_resolve_early(struct program *program, struct query *query, bool *p
 struct error *program_judge(struct program *program, const struct judged *judged,
                             struct buffer *type, size_t *column, const char **unavailable);
 
-/* Reads what stacks will need of all modules, before anybody stands still for it; once, and only if
- * the site wants stacks. */
+/* Reads what stacks will need of all modules (once), and what the site's arguments and locals are,
+ * before anybody stands still for it; only if the site wants them. */
 void program_warm(struct program *program, const struct site *site);
+
+/* read.c: of it, the arguments and locals. */
+void program_warm_names(struct program *program, const struct site *site);
 
 /* A thread's registers were filled in; it has not been looked at since. */
 void program_thread_start(struct program *program, struct program_thread *thread);
@@ -111,6 +118,15 @@ void program_forget(struct program *program);
 
 /* What is not known at this stop stays so: it is told as an error. */
 void program_give_up(struct program *program, const char *why);
+
+/* From now on a stop's values are read until then: of those that are left none is read. */
+void program_read_until(struct program *program, uint64_t deadline_ns);
+
+/* Before something that may take a while: is there no more time for it? */
+bool program_is_late(struct program *program);
+
+/* It is late, and part of a value has come: it is read for the last time, as far as it goes. */
+void program_read_last(struct program *program);
 
 /* The list that WANT_LIST asks for, or a VALUE_ERROR. */
 value_ref program_list(struct program *program, const struct want *want, struct buffer *into);

@@ -24,7 +24,13 @@ static value_ref failed(struct reading *r, const char *why) {
     return value_error(r->into, "%s", why ? why : "it cannot be read");
 }
 
+static value_ref too_late(struct reading *r) {
+    return value_error(r->into, "not read: max_pause was over");
+}
+
 static value_ref read_text(struct reading *r, const char *text) {
+    if (!r->want->truth && program_is_late(r->program))
+        return too_late(r);
     const struct compiled *compiled =
         program_compiled(r->program, text, r->loaded, r->pc, r->moment);
     if (!compiled)
@@ -36,6 +42,7 @@ static value_ref read_text(struct reading *r, const char *text) {
     const struct load *load = &r->want->load;
     struct show_limits limits = {load->string, load->items, load->depth, load->bytes};
     struct operand operand;
+    size_t before = r->into->len;
     enum outcome outcome = target_expr_evaluate(compiled->expr, &evaluation, &operand);
     bool truth = false;
     if (outcome == EVAL_OK && r->want->truth)
@@ -47,7 +54,12 @@ static value_ref read_text(struct reading *r, const char *text) {
         ref = value_bool(r->into, truth);
     else if (outcome == EVAL_OK)
         ref = operand_show(&evaluation, &operand, &limits, (enum show_as)r->want->as, r->into);
-    r->again |= outcome == EVAL_AGAIN || evaluation.again;
+    bool again = outcome == EVAL_AGAIN || evaluation.again;
+    if (again && r->program->last) {
+        r->into->len = before;
+        return too_late(r);
+    }
+    r->again |= again;
     return ref;
 }
 
@@ -132,10 +144,11 @@ static value_ref read_stack(struct reading *r) {
         if (count == r->want->frames || is_outermost(&lines[n - 1]))
             break;
         enum unwind_result result = program_unwind(r->program, &frames[at], &frames[1 - at], &why);
-        r->again |= result == UNWIND_AGAIN;
-        if (result == UNWIND_FAILED)
-            value_append(r->into, list, failed(r, why));
-        if (result != UNWIND_OK)
+        bool late = program_is_late(r->program) || (result == UNWIND_AGAIN && r->program->last);
+        r->again |= result == UNWIND_AGAIN && !late;
+        if (result == UNWIND_FAILED || late)
+            value_append(r->into, list, late ? too_late(r) : failed(r, why));
+        if (result != UNWIND_OK || late)
             break;
         at = 1 - at;
     }
@@ -205,6 +218,10 @@ static value_ref read_list(struct reading *r) {
     return program_list(r->program, r->want, r->into);
 }
 
+static const enum moment moments[] = {[SITE_RETURN] = AT_RETURN,
+                                      [SITE_SYSCALL] = AT_SYSCALL,
+                                      [SITE_SYSCALL_RETURN] = AT_SYSCALL_RETURN};
+
 enum read_result program_read(struct program *program, struct program_thread *thread,
                               const struct hit *hit, const struct want *want, struct buffer *into,
                               value_ref *out) {
@@ -215,9 +232,6 @@ enum read_result program_read(struct program *program, struct program_thread *th
         [WANT_GOROUTINE] = read_nothing, [WANT_GOROUTINES] = read_nothing,
         [WANT_THREAD] = read_thread,     [WANT_FRAME] = read_frame,
         [WANT_LIST] = read_list};
-    static const enum moment moments[] = {[SITE_RETURN] = AT_RETURN,
-                                          [SITE_SYSCALL] = AT_SYSCALL,
-                                          [SITE_SYSCALL_RETURN] = AT_SYSCALL_RETURN};
     struct reading r = {.program = program, .thread = thread, .want = want, .into = into};
     size_t before = into->len;
     if (!thread->framed)
@@ -254,4 +268,24 @@ enum read_result program_show(struct program *program, struct program_thread *th
         return READ_DONE;
     into->len = before;
     return READ_AGAIN;
+}
+
+/* ---- ahead of the first hit ---- */
+
+#define WARM_MAX 64 /* places of one site */
+
+static void warm_names(struct program *program, const struct site *site, bool arguments) {
+    for (size_t i = 0; i < site->address_count && i < WARM_MAX; i++) {
+        struct loaded *loaded = space_at(&program->space, site->addresses[i]);
+        uint64_t pc = loaded ? site->addresses[i] - loaded->bias : 0;
+        const struct names_at *list = loaded ? program_names(program, loaded, pc, arguments) : NULL;
+        for (size_t k = 0; list && k < list->count; k++)
+            program_compiled(program, list->names[k], loaded, pc, moments[site->kind]);
+    }
+}
+
+void program_warm_names(struct program *program, const struct site *site) {
+    for (size_t i = 0; i < site->want_count; i++)
+        if (site->wants[i].kind == WANT_ARGS || site->wants[i].kind == WANT_LOCALS)
+            warm_names(program, site, site->wants[i].kind == WANT_ARGS);
 }

@@ -134,6 +134,7 @@ static struct error *native_create(const struct backend_setup *setup,
                           .repair = repair,
                           .follow = setup->follow,
                           .note = setup->note,
+                          .read_ns = setup->read_ns,
                           .reachable = setup->reachable,
                           .reachable_ctx = setup->reachable_ctx};
     b->verdict = BUFFER_INIT(64 << 10);

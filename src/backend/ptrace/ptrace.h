@@ -173,6 +173,7 @@ struct backend {
     struct target_info info;
     char command[4096], version[160];
 
+    uint64_t read_ns; /* of the pauses: setup->read_ns */
     struct program program;
     struct map tasks; /* struct task by tid */
     size_t task_count;

@@ -194,6 +194,8 @@ static struct task *task_of(struct backend *b, const struct hit *hit, const stru
     b->frozen = true; /* whatever it stops for, it stays */
     task = stopped_leader(b);
     b->frozen = frozen;
+    if (b->read_ns) /* from here on somebody stands */
+        program_read_until(&b->program, uv_hrtime() + b->read_ns);
     if (task && native_registers(task)) {
         task->pc = native_unslot(b, task->registers.rip);
         native_view(task);
@@ -222,6 +224,10 @@ static value_ref list_threads(struct backend *b, struct buffer *into) {
     return list;
 }
 
+static bool may_be_cut(const struct want *want) {
+    return !want->truth && want->kind != WANT_FRAME;
+}
+
 /* Once more with what was missing, until nothing is. */
 static void read_whole(struct backend *b, struct task *task, struct program_thread *view,
                        const struct hit *hit, const struct want *want, struct buffer *into,
@@ -231,13 +237,17 @@ static void read_whole(struct backend *b, struct task *task, struct program_thre
         enum read_result result =
             watch ? program_show(&b->program, view, &watch->operand, want, into, out)
                   : program_read(&b->program, view, hit, want, into, out);
-        if (result == READ_DONE)
+        if (result == READ_DONE) {
+            b->program.last = false;
             return;
+        }
         native_fetch(b);
         if (view->lacks && task && !view->whole)
             add_floats(task);
         else if (view->lacks)
             view->whole = true;
+        if (may_be_cut(want) && program_is_late(&b->program))
+            program_read_last(&b->program);
     }
     *out = value_error(into, "it leads to more and more memory");
 }
@@ -256,6 +266,7 @@ enum read_result native_read(struct backend *b, const struct hit *hit, const str
     if (!nowhere)
         view->anywhere = b->stop.reason == STOP_HALTED;
     read_whole(b, nowhere ? NULL : task, view, hit, want, into, out);
+    b->stop.cut |= b->program.late;
     return READ_DONE;
 }
 

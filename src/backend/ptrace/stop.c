@@ -85,6 +85,8 @@ static void tell(struct backend *b, enum stop_reason reason) {
     native_forget_came(b);
     if (reason != STOP_HITS)
         program_forget(&b->program);
+    if (b->read_ns && !b->stop.nobody_stands)
+        program_read_until(&b->program, b->stop.seen_ns + b->read_ns);
     if (!b->dead)
         b->events->stopped(b->owner, &b->stop);
 }
