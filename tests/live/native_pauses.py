@@ -108,6 +108,8 @@ def test_a_pause_is_cut():
         check(values["d"] == {"$error": TOO_LATE} and TOO_LATE in str(hit["stack"][-1]), hit)
     trips = [(trip["limit"], trip["do"]) for trip in got.of("trip")]
     check(trips and set(trips) == {("max_pause", "cut")}, trips)
+    got = run("  w: {at: work, args: true, locals: true, capture: {a: n, b: n}}\n", Launched(program), limits=tight)
+    check(len(got.hits()) == 20 and all(hit.get("cut") and hit["values"]["b"] == {"$error": TOO_LATE} for hit in got.hits()), got.brief())
     for limits in ROOMY, "limits: {duration: 25s, hits: 20, max_pause: {is: 100ns, do: throttle}}\n":
         got = run(captures, Launched(program), limits=limits)
         check(got.hits() and not any(hit.get("cut") for hit in got.hits()), got.brief())

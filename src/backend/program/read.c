@@ -24,13 +24,11 @@ static value_ref failed(struct reading *r, const char *why) {
     return value_error(r->into, "%s", why ? why : "it cannot be read");
 }
 
-static value_ref too_late(struct reading *r) {
-    return value_error(r->into, "not read: max_pause was over");
-}
+static const char too_late[] = "not read: max_pause was over";
 
 static value_ref read_text(struct reading *r, const char *text) {
     if (!r->want->truth && program_is_late(r->program))
-        return too_late(r);
+        return failed(r, too_late);
     const struct compiled *compiled =
         program_compiled(r->program, text, r->loaded, r->pc, r->moment);
     if (!compiled)
@@ -57,7 +55,7 @@ static value_ref read_text(struct reading *r, const char *text) {
     bool again = outcome == EVAL_AGAIN || evaluation.again;
     if (again && r->program->last) {
         r->into->len = before;
-        return too_late(r);
+        return failed(r, too_late);
     }
     r->again |= again;
     return ref;
@@ -147,7 +145,7 @@ static value_ref read_stack(struct reading *r) {
         bool late = program_is_late(r->program) || (result == UNWIND_AGAIN && r->program->last);
         r->again |= result == UNWIND_AGAIN && !late;
         if (result == UNWIND_FAILED || late)
-            value_append(r->into, list, late ? too_late(r) : failed(r, why));
+            value_append(r->into, list, failed(r, late ? too_late : why));
         if (result != UNWIND_OK || late)
             break;
         at = 1 - at;
@@ -267,7 +265,10 @@ enum read_result program_show(struct program *program, struct program_thread *th
     if (!evaluation.again)
         return READ_DONE;
     into->len = before;
-    return READ_AGAIN;
+    if (!program->last)
+        return READ_AGAIN;
+    *out = value_error(into, "%s", too_late);
+    return READ_DONE;
 }
 
 /* ---- ahead of the first hit ---- */

@@ -237,10 +237,8 @@ static void read_whole(struct backend *b, struct task *task, struct program_thre
         enum read_result result =
             watch ? program_show(&b->program, view, &watch->operand, want, into, out)
                   : program_read(&b->program, view, hit, want, into, out);
-        if (result == READ_DONE) {
-            b->program.last = false;
+        if (result == READ_DONE)
             return;
-        }
         native_fetch(b);
         if (view->lacks && task && !view->whole)
             add_floats(task);
@@ -266,6 +264,7 @@ enum read_result native_read(struct backend *b, const struct hit *hit, const str
     if (!nowhere)
         view->anywhere = b->stop.reason == STOP_HALTED;
     read_whole(b, nowhere ? NULL : task, view, hit, want, into, out);
+    b->program.last = false;
     b->stop.cut |= b->program.late;
     return READ_DONE;
 }
