@@ -18,11 +18,11 @@ void scope_view_init(struct scope_view *view, const struct target_site *site, st
     view->function = site->loaded ? function_at(view->module, site->pc) : NULL;
     if (view->function) {
         const struct line_row *row = line_at(unit_lines(view->function->unit), site->pc);
-        struct scope *scope = scope_at(view->function, site->pc);
-        view->innermost = scope;
+        unsigned line = row ? row->line : 0;
+        view->innermost = scope_around(view->function, site->pc, site->callers, &line);
         view->unit = view->function->unit;
         view->go = unit_is_go(view->unit);
-        view->line = view->go && row ? row->line : 0;
+        view->line = view->go ? line : 0;
         unsigned language = unit_entries(view->unit)->language;
         view->cxx = language == DW_LANG_C_plus_plus || language == DW_LANG_C_plus_plus_03 ||
                     language == DW_LANG_C_plus_plus_11 || language == DW_LANG_C_plus_plus_14;
@@ -30,12 +30,6 @@ void scope_view_init(struct scope_view *view, const struct target_site *site, st
         struct unit *first = &view->module->dwarf->units[0];
         unit_load(first);
         view->go = unit_is_go(first);
-    }
-    for (unsigned i = 0; i < site->callers && view->innermost; i++) {
-        while (view->innermost->kind == SCOPE_BLOCK && view->innermost->parent)
-            view->innermost = view->innermost->parent;
-        if (view->innermost->parent)
-            view->innermost = view->innermost->parent;
     }
 }
 

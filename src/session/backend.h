@@ -41,9 +41,10 @@ struct held_frame {
 /* One thing to read at a hit. Immutable while a site refers to it. */
 struct want {
     enum want_kind kind;
-    const char *expr; /* WANT_EXPR, in the target's language */
-    bool truth;       /* it is a condition: what the language takes for true or false */
-    bool returning;   /* it is about a return, also at a site that is an entry, too */
+    const char *expr;             /* WANT_EXPR, in the target's language */
+    const struct location *where; /* seen from that place of it; NULL: from no location's */
+    bool truth;                   /* it is a condition: what the language takes for true or false */
+    bool returning;               /* it is about a return, also at a site that is an entry, too */
     enum capture_as as;
     struct load load;
     unsigned frames;         /* WANT_STACK */
@@ -74,6 +75,7 @@ struct site {
     enum watch_access access;
     bool watch_from_hit; /* `watch` is resolved in the frame of a hit of this stop; else globally */
     int64_t watch_goroutine, watch_thread; /* ... of this one */
+    const struct location *watch_where;    /* ... whose place it was; NULL: globally */
     struct held_frame watch_frame;         /* the back end's: what is armed lies in this one */
     const char *signal;                    /* SITE_SIGNAL: "SIGSEGV" */
     const struct location *where; /* as the recipe says it, for messages; NULL for SITE_PANIC */
@@ -263,7 +265,8 @@ struct backend_wire {
 /* An expression of the recipe at one place in the code. */
 struct judged {
     const char *expr;
-    uint64_t address; /* 0: no place; only what is global is known */
+    uint64_t address;             /* 0: no place; only what is global is known */
+    const struct location *where; /* that has the place */
     enum moment moment;
 };
 
@@ -284,6 +287,9 @@ struct backend_ops {
      */
     struct error *(*judge)(struct backend *backend, const struct judged *judged,
                            struct buffer *type, size_t *column, const char **unavailable);
+    /* Function, file and line of the hit as another location than its site's sees them; NULL: it
+     * is the same for all. */
+    void (*locate)(struct backend *backend, struct hit *hit, const struct location *where);
     void (*arm)(struct backend *backend, struct site *site); /* again: with changed cond, wants */
     void (*disarm)(struct backend *backend, struct site *site);
     enum read_result (*read)(struct backend *backend, const struct hit *hit,

@@ -25,31 +25,6 @@ static value_ref values_of(const struct buffer *event) {
     return event->len ? value_find(event, body_of(event), "values") : 0;
 }
 
-static void put_place(struct session *s, struct buffer *event, const struct hit *hit) {
-    char pc[24];
-    value_ref body = body_of(event), thread = value_new(event, VALUE_OBJECT);
-    value_set(event, thread, "id", value_int(event, hit->thread));
-    if (hit->thread_name && *hit->thread_name)
-        value_set_text(event, thread, "name", hit->thread_name);
-    value_set(event, body, "pid", value_int(event, s->stop->pid));
-    value_set(event, body, "thread", thread);
-    value_ref location = value_new(event, VALUE_OBJECT);
-    value_set_text(event, location, "function", hit->function);
-    value_set_text(event, location, "file", hit->file);
-    value_set(event, location, "line", value_int(event, hit->line));
-    snprintf(pc, sizeof pc, "0x%llx", (unsigned long long)hit->pc);
-    value_set_text(event, location, "pc", pc);
-    value_set(event, body, "location", location);
-    if (hit->signal)
-        value_set_text(event, body, "signal", hit->signal);
-    if (hit->syscall)
-        value_set_text(event, body, "syscall", hit->syscall);
-    if (hit->has_fault) {
-        snprintf(pc, sizeof pc, "0x%llx", (unsigned long long)hit->fault);
-        value_set_text(event, body, "fault", pc);
-    }
-}
-
 static void put_goroutine(struct buffer *event, const struct hit *hit) {
     if (!hit->goroutine)
         return;
@@ -262,7 +237,7 @@ static enum progress capture_entry(struct session *s, struct item *item) {
     if (item->event.failed)
         return GO_ON;
     if (!stands_when_read(s))
-        put_place(s, &item->event, item->hit);
+        item_put_place(s, item);
     value_ref values = value_new(&item->event, VALUE_OBJECT);
     enum progress progress =
         capture_list(s, item, p->captures, p->probe->captures, p->probe->capture_count, values);
@@ -273,7 +248,7 @@ static enum progress capture_entry(struct session *s, struct item *item) {
     value_set(&item->event, body_of(&item->event), "values", values);
     progress |= capture_extras(s, item);
     if (stands_when_read(s))
-        put_place(s, &item->event, item->hit); /* where it was found */
+        item_put_place(s, item); /* where it was found */
     return progress;
 }
 

@@ -6,15 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct want want_of(enum want_kind kind, const char *expr, const struct load *load) {
-    return (struct want){.kind = kind, .expr = expr, .load = *load};
+static struct want want_of(const struct probe *probe, enum want_kind kind, const char *expr,
+                           const struct load *load) {
+    return (struct want){.kind = kind, .expr = expr, .where = &probe->at, .load = *load};
 }
 
-static void init_captures(struct want **out, const struct capture *captures, size_t n) {
+static void init_captures(struct want **out, const struct probe *probe,
+                          const struct capture *captures, size_t n) {
     *out = calloc(n ? n : 1, sizeof **out);
     for (size_t i = 0; *out && i < n; i++)
         (*out)[i] = (struct want){.kind = WANT_EXPR,
                                   .expr = captures[i].expr,
+                                  .where = &probe->at,
                                   .as = captures[i].as,
                                   .load = captures[i].load};
 }
@@ -22,21 +25,21 @@ static void init_captures(struct want **out, const struct capture *captures, siz
 static void init_probe(struct probe_state *p, const struct probe *probe) {
     static const struct load one = {.string = 256, .items = 8, .depth = 1, .bytes = 256};
     p->probe = probe;
-    p->when = want_of(WANT_EXPR, probe->when, &one);
+    p->when = want_of(probe, WANT_EXPR, probe->when, &one);
     p->when.truth = true;
-    p->args = want_of(WANT_ARGS, NULL, &probe->load);
-    p->locals = want_of(WANT_LOCALS, NULL, &probe->load);
-    p->stack = want_of(WANT_STACK, NULL, &probe->load);
+    p->args = want_of(probe, WANT_ARGS, NULL, &probe->load);
+    p->locals = want_of(probe, WANT_LOCALS, NULL, &probe->load);
+    p->stack = want_of(probe, WANT_STACK, NULL, &probe->load);
     p->stack.frames = probe->stack;
-    p->registers = want_of(WANT_REGISTERS, NULL, &probe->load);
-    p->goroutine = want_of(WANT_GOROUTINE, NULL, &probe->load);
-    p->goroutines = want_of(WANT_GOROUTINES, NULL, &probe->load);
-    p->thread = want_of(WANT_THREAD, NULL, &probe->load);
-    p->watched = want_of(WANT_EXPR, probe->watch, &probe->load);
-    p->panic = want_of(WANT_EXPR, "runtime.curg._panic.arg", &probe->load);
+    p->registers = want_of(probe, WANT_REGISTERS, NULL, &probe->load);
+    p->goroutine = want_of(probe, WANT_GOROUTINE, NULL, &probe->load);
+    p->goroutines = want_of(probe, WANT_GOROUTINES, NULL, &probe->load);
+    p->thread = want_of(probe, WANT_THREAD, NULL, &probe->load);
+    p->watched = want_of(probe, WANT_EXPR, probe->watch, &probe->load);
+    p->panic = want_of(probe, WANT_EXPR, "runtime.curg._panic.arg", &probe->load);
     p->old = BUFFER_INIT(1 << 20);
-    init_captures(&p->captures, probe->captures, probe->capture_count);
-    init_captures(&p->at_return, probe->at_return, probe->return_count);
+    init_captures(&p->captures, probe, probe->captures, probe->capture_count);
+    init_captures(&p->at_return, probe, probe->at_return, probe->return_count);
     p->types = calloc(probe->capture_count + probe->return_count + 1, sizeof *p->types);
     /* `return` is not an expression of the target's language: it is what the function returns. */
     for (size_t i = 0; p->at_return && i < probe->return_count; i++) {
@@ -237,10 +240,11 @@ static bool group(struct session *s, struct wishes *wishes) {
 
 /* ---- what a spot reads ---- */
 
-static void add_want(struct site *site, const struct want *want) {
+static void add_want(struct session *s, struct site *site, const struct want *want) {
     for (size_t i = 0; i < site->want_count; i++) {
         const struct want *have = &site->wants[i];
-        if (have->kind == want->kind &&
+        bool seen_alike = !s->ops->locate || have->where == want->where;
+        if (have->kind == want->kind && seen_alike &&
             (want->kind != WANT_EXPR || !strcmp(have->expr, want->expr)) &&
             have->frames >= want->frames)
             return;
@@ -250,7 +254,7 @@ static void add_want(struct site *site, const struct want *want) {
         *place = *want;
 }
 
-static void add_entry_wants(struct site *site, struct probe_state *p) {
+static void add_entry_wants(struct session *s, struct site *site, struct probe_state *p) {
     const struct probe *probe = p->probe;
     const struct {
         bool wanted;
@@ -260,10 +264,10 @@ static void add_entry_wants(struct site *site, struct probe_state *p) {
                   {probe->stack != 0, &p->stack},
                   {probe->goroutine, &p->goroutine}};
     for (size_t i = 0; i < probe->capture_count; i++)
-        add_want(site, &p->captures[i]);
+        add_want(s, site, &p->captures[i]);
     for (size_t i = 0; i < sizeof extras / sizeof *extras; i++)
         if (extras[i].wanted)
-            add_want(site, extras[i].want);
+            add_want(s, site, extras[i].want);
 }
 
 /* Several values that belong together, taken once in a while: they should be of one moment. */
@@ -297,12 +301,12 @@ static void add_wants(struct session *s, struct spot *spot, struct member *membe
     site->identify_frame |= member->role != ROLE_HIT;
     site->stop_process |= probe_stops_process(p->probe);
     if (spot->site.kind == SITE_WATCH)
-        add_want(site, &p->watched);
+        add_want(s, site, &p->watched);
     if (member->role == ROLE_RETURN)
         for (size_t i = 0; i < p->probe->return_count; i++)
-            add_want(site, &p->at_return[i]);
+            add_want(s, site, &p->at_return[i]);
     else
-        add_entry_wants(site, p);
+        add_entry_wants(s, site, p);
 }
 
 static struct spot *single_spot(struct session *s, struct probe_state *p, enum site_kind kind) {
@@ -327,6 +331,8 @@ static void add_watch(struct session *s, struct probe_state *p) {
     spot->site.watch = p->probe->watch;
     spot->site.access = p->probe->access;
     spot->site.watch_from_hit = p->probe->watch_from >= 0;
+    if (spot->site.watch_from_hit)
+        spot->site.watch_where = &s->recipe->probes[p->probe->watch_from].at;
 }
 
 /* A location that did not resolve is an error at its line. */

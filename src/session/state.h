@@ -239,6 +239,9 @@ bool item_finish(struct session *s, struct item *item); /* resumed: its event; f
 void items_clear(struct session *s);
 void items_lost(struct session *s); /* the target has gone: hits that were not read to the end */
 
+/* place.c */
+void item_put_place(struct session *s, struct item *item);
+
 /* names.c */
 bool item_kept(struct item *item);
 void item_message(struct item *item); /* redacted before */

@@ -12,6 +12,7 @@ struct typing {
 /* Where an expression is judged: of a place of its location, or nowhere (0, NULL). */
 struct where {
     uint64_t address;
+    const struct location *location;
     const struct place *place;
     size_t places; /* of the location */
 };
@@ -87,7 +88,8 @@ static struct fault type_one(struct typing *typing, const struct text *t, struct
                              enum moment moment) {
     struct session *s = typing->s;
     struct buffer type = BUFFER_INIT(4096);
-    struct judged judged = {.expr = t->expr, .address = where.address, .moment = moment};
+    struct judged judged = {
+        .expr = t->expr, .address = where.address, .where = where.location, .moment = moment};
     const char *unavailable = NULL;
     struct fault fault = {.where = where};
     fault.error = s->ops->judge(s->backend, &judged, &type, &fault.column, &unavailable);
@@ -109,9 +111,8 @@ static bool type_places(struct typing *typing, const struct text *t, const struc
     for (size_t i = 0; i < query->count; i++)
         for (size_t k = 0; k < query->places[i].count; k++) {
             const struct place *place = &query->places[i];
-            struct fault fault =
-                type_one(typing, t, (struct where){place->addresses[k], place, query->count},
-                         query->returns ? AT_RETURN : AT_PLACE);
+            struct where where = {place->addresses[k], query->location, place, query->count};
+            struct fault fault = type_one(typing, t, where, query->returns ? AT_RETURN : AT_PLACE);
             any = true;
             fine |= !fault.error;
             if (first.error)

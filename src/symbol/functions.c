@@ -387,6 +387,37 @@ struct scope *scope_at(struct function *function, uint64_t pc) {
     return scope;
 }
 
+struct scope *scope_around(struct function *function, uint64_t pc, unsigned calls, unsigned *line) {
+    struct scope *scope = scope_at(function, pc);
+    for (unsigned i = 0; i < calls && scope; i++) {
+        while (scope->kind == SCOPE_BLOCK && scope->parent)
+            scope = scope->parent;
+        if (scope->kind == SCOPE_INLINED)
+            *line = scope->call_line;
+        if (scope->parent)
+            scope = scope->parent;
+    }
+    return scope;
+}
+
+/* Nothing of it is in front: as gdb's block_starting_point_at() has it. */
+static bool begins_at(const struct scope *scope, uint64_t pc) {
+    return scope->range_count && (scope->ranges[0].low == pc ||
+                                  !ranges_contain(scope->ranges, scope->range_count, pc - 1));
+}
+
+unsigned scope_calls_at(struct function *function, uint64_t pc, uint64_t copy) {
+    unsigned calls = 0;
+    for (struct scope *at = scope_at(function, pc); at && at->parent; at = at->parent) {
+        if (at->kind != SCOPE_INLINED)
+            continue;
+        if (at->place.offset == copy || !begins_at(at, pc))
+            break;
+        calls++;
+    }
+    return calls;
+}
+
 static void free_scope(struct scope *scope) {
     if (!scope)
         return;

@@ -69,6 +69,13 @@ void unit_inlined(struct unit *unit, struct map *origins);
 
 /* The innermost scope at `pc`; never NULL inside of the function. */
 struct scope *scope_at(struct function *function, uint64_t pc);
+
+/* The one that so many inlined calls at `pc` were made from; *line, if any were, is then where. */
+struct scope *scope_around(struct function *function, uint64_t pc, unsigned calls, unsigned *line);
+
+/* How many inlined calls begin at `pc` inside of the function, or of its scope at the entry `copy`
+ * (0: of the function): whoever stops there for that has not entered them yet. */
+unsigned scope_calls_at(struct function *function, uint64_t pc, uint64_t copy);
 void function_free(struct function *function);
 
 /* The variable with this name that is visible at `pc`, innermost first; NULL. Go: only those that

@@ -47,8 +47,14 @@ static struct code_place *add_place(struct search *search, uint64_t address, con
     return place;
 }
 
-static void add_returns(struct search *search, const struct range *ranges, size_t count,
-                        const char *name, bool thumb) {
+/* The place is the function's, or its copy's at the entry `copy`, whatever else begins there. */
+static void name_scope(struct code_place *place, struct function *function, uint64_t copy) {
+    if (place && function)
+        place->calls = scope_calls_at(function, place->address - place->loaded->bias, copy);
+}
+
+static void add_returns(struct search *search, struct function *function,
+                        const struct range *ranges, size_t count, const char *name, bool thumb) {
     const struct arch *arch = search->loaded->module->elf->arch;
     for (size_t i = 0; arch && i < count; i++) {
         size_t size = ranges[i].high - ranges[i].low, offsets[256], tails = 0;
@@ -59,7 +65,7 @@ static void add_returns(struct search *search, const struct range *ranges, size_
         size_t n = arch->returns(code, size, ranges[i].low, thumb, offsets, 256, &tails);
         search->out->tail_calls += (unsigned)tails;
         for (size_t k = 0; k < n && k < 256; k++)
-            add_place(search, ranges[i].low + offsets[k], name, false);
+            name_scope(add_place(search, ranges[i].low + offsets[k], name, false), function, 0);
         free(code);
     }
 }
@@ -72,11 +78,13 @@ static bool is_thumb(struct module *module, uint64_t entry) {
 static void add_function(struct search *search, struct function *function) {
     search->functions++;
     if (search->query->returns)
-        add_returns(search, function->ranges, function->range_count, function->name,
+        add_returns(search, function, function->ranges, function->range_count, function->name,
                     is_thumb(search->loaded->module, function->entry));
     else
-        add_place(search, search->query->entry ? function->entry : function_start(function),
-                  function->name, false);
+        name_scope(add_place(search,
+                             search->query->entry ? function->entry : function_start(function),
+                             function->name, false),
+                   function, 0);
 }
 
 static bool is_lto(const struct unit *unit) {
@@ -120,7 +128,8 @@ static void add_instances(struct search *search, struct unit *unit, const struct
         left |= n != 0;
         for (size_t k = 0; k < n && k < INSTANCES_MAX; k++) {
             if (search->query->inlined && !search->query->returns)
-                add_place(search, instance_start(&found[k]), found[k].host->name, true);
+                name_scope(add_place(search, instance_start(&found[k]), found[k].host->name, true),
+                           found[k].host, found[k].place.offset);
             else
                 search->out->inlined_left_out++;
         }
@@ -182,7 +191,7 @@ static void add_symbol(struct search *search, const struct elf_symbol *symbol) {
         mangled ? module_label(search->loaded->module, symbol->address) : symbol->name;
     search->functions++;
     if (search->query->returns)
-        add_returns(search, &range, 1, name, symbol->thumb);
+        add_returns(search, NULL, &range, 1, name, symbol->thumb);
     else
         add_place(search, start_of(search, symbol), name, false);
 }
@@ -355,9 +364,12 @@ static struct error *find_matching(struct search *search, struct space *space) {
 
 /* ---- the whole ---- */
 
+/* Of those with the same address, the innermost first. */
 static int by_address(const void *a, const void *b) {
     const struct code_place *x = a, *y = b;
-    return x->address < y->address ? -1 : x->address > y->address;
+    if (x->address != y->address)
+        return x->address < y->address ? -1 : 1;
+    return x->calls < y->calls ? -1 : x->calls > y->calls;
 }
 
 static void sort_and_merge(struct place_list *out) {

@@ -24,6 +24,7 @@ struct code_place {
     uint64_t address; /* run-time */
     const char *function, *file;
     unsigned line;
+    unsigned calls; /* inlined ones that begin there, inside of what the location names */
     bool inlined;
 };
 

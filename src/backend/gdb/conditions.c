@@ -41,11 +41,9 @@ static void drop(struct point *point) {
 static bool set_condition(struct backend *b, struct point *point, const char **why) {
     static struct agent agent; /* large; one thread compiles */
     struct program *p = &b->program;
-    struct loaded *loaded = space_at(&p->space, point->address);
-    uint64_t pc = loaded ? point->address - loaded->bias : 0;
-    bool returning = point->site->kind == SITE_RETURN;
-    const struct compiled *compiled =
-        program_compiled(p, point->site->filter, loaded, pc, returning);
+    struct vantage at = program_vantage(p, point->address, point->site->where,
+                                        point->site->kind == SITE_RETURN ? AT_RETURN : AT_PLACE);
+    const struct compiled *compiled = program_compiled(p, point->site->filter, &at);
     struct agent_site site;
     gdb_agent_site(b, point->address, &site);
     agent = (struct agent){.len = 0};

@@ -56,7 +56,7 @@ static bool tell_frame(struct backend *b, const struct tracepoint *tp,
     know_thread(b);
     struct hit hit = {.site = tp->site, .thread = b->view.id, .pc = tp->address};
     hit.seen_ns = (uint64_t)(time_us * 1000 + b->trace.clock_ns);
-    program_locate(&b->program, &hit);
+    program_locate(&b->program, &hit, NULL);
     stop->hits = &hit;
     stop->count = 1;
     b->events->passed(b->owner, stop);

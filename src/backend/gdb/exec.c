@@ -47,7 +47,7 @@ void gdb_on_executed(struct backend *b) {
     b->view.id = b->thread.tid;
     b->hit = (struct hit){.thread = b->thread.tid};
     registers_get(&b->view.registers, (unsigned)b->program.space.arch->pc, &b->hit.pc);
-    program_locate(&b->program, &b->hit);
+    program_locate(&b->program, &b->hit, NULL);
     snprintf(b->stop_what, sizeof b->stop_what, "it runs %.200s now (exec)", b->exec_file);
     gdb_deliver(b, STOP_RESTARTED);
 }

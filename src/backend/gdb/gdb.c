@@ -60,6 +60,10 @@ static struct error *gdb_judge(struct backend *b, const struct judged *judged, s
     return program_judge(&b->program, judged, type, column, unavailable);
 }
 
+static void gdb_locate(struct backend *b, struct hit *hit, const struct location *where) {
+    program_locate(&b->program, hit, where);
+}
+
 static void on_inspected(uv_timer_t *timer) {
     struct backend *b = timer->data;
     b->info.running = b->running;
@@ -144,6 +148,7 @@ const struct backend_ops gdb_ops = {
     .inspect = gdb_inspect,
     .resolve = gdb_resolve,
     .judge = gdb_judge,
+    .locate = gdb_locate,
     .arm = gdb_arm,
     .disarm = gdb_disarm,
     .read = gdb_read,

@@ -273,9 +273,9 @@ static enum outcome find_watched(struct backend *b, struct watchpoint *watch,
                                  struct error **error) {
     struct program *p = &b->program;
     bool comes_from_hit = b->at_hit && watch->site->watch_from_hit;
-    struct loaded *loaded = comes_from_hit ? space_at(&p->space, b->hit.pc) : NULL;
-    uint64_t pc = loaded ? b->hit.pc - loaded->bias : 0;
-    const struct compiled *compiled = program_compiled(p, watch->site->watch, loaded, pc, false);
+    struct vantage at =
+        program_vantage(p, comes_from_hit ? b->hit.pc : 0, watch->site->watch_where, AT_PLACE);
+    const struct compiled *compiled = program_compiled(p, watch->site->watch, &at);
     if (!compiled || compiled->error) {
         *error = compiled ? error_copy(compiled->error) : error_no_memory();
         return EVAL_FAILED;

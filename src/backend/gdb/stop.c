@@ -41,7 +41,7 @@ static void fill_hit(struct backend *b, struct site *site) {
     registers_get(&b->view.registers, (unsigned)b->program.space.arch->pc, &pc);
     b->view.id = b->thread.tid;
     b->hit = (struct hit){.site = site, .thread = b->thread.tid, .pc = pc};
-    program_locate(&b->program, &b->hit);
+    program_locate(&b->program, &b->hit, NULL);
 }
 
 /* ---- hits ---- */

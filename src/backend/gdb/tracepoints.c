@@ -45,17 +45,20 @@ struct tracing {
     struct backend *b;
     struct tracepoint *tp;
     struct agent_site site;
-    struct loaded *loaded;
-    uint64_t pc;
     const char *why;
 };
+
+static struct vantage vantage_of(const struct tracing *t, const struct location *where) {
+    return program_vantage(&t->b->program, t->tp->address, where,
+                           t->tp->site->kind == SITE_RETURN ? AT_RETURN : AT_PLACE);
+}
 
 static bool collect_text(struct tracing *t, const char *text, const struct want *want) {
     static struct agent agent; /* large; one thread compiles */
     const struct load *load = &want->load;
     struct show_limits limits = {load->string, load->items, load->depth, load->bytes};
-    const struct compiled *compiled =
-        program_compiled(&t->b->program, text, t->loaded, t->pc, t->tp->site->kind == SITE_RETURN);
+    struct vantage at = vantage_of(t, want->where);
+    const struct compiled *compiled = program_compiled(&t->b->program, text, &at);
     if (!compiled)
         return false;
     if (!compiled->expr)
@@ -77,9 +80,9 @@ static bool collect_want(struct tracing *t, const struct want *want) {
     if (want->kind == WANT_RESULTS)
         return collect_text(t, "return", want);
     t->why = "stacks, threads and the like are read at a stop";
-    const struct names_at *list = names && t->loaded ? program_names(&t->b->program, t->loaded,
-                                                                     t->pc, want->kind == WANT_ARGS)
-                                                     : NULL;
+    struct vantage at = vantage_of(t, want->where);
+    const struct names_at *list =
+        names && at.loaded ? program_names(&t->b->program, &at, want->kind == WANT_ARGS) : NULL;
     for (size_t i = 0; list && i < list->count; i++)
         if (!collect_text(t, list->names[i], want))
             return false;
@@ -115,11 +118,11 @@ static bool put_head(struct tracing *t) {
     static struct agent agent; /* large; one thread compiles */
     struct site *site = t->tp->site;
     const char *why;
-    const struct want when = {.kind = WANT_EXPR, .expr = site->when, .truth = true};
+    const struct want when = {
+        .kind = WANT_EXPR, .expr = site->when, .where = site->where, .truth = true};
+    struct vantage at = vantage_of(t, site->where);
     const struct compiled *compiled =
-        site->filter ? program_compiled(&t->b->program, site->filter, t->loaded, t->pc,
-                                        site->kind == SITE_RETURN)
-                     : NULL;
+        site->filter ? program_compiled(&t->b->program, site->filter, &at) : NULL;
     agent = (struct agent){.len = 0};
     buffer_printf(&t->tp->packets, "QTDP:%x:%" PRIx64 ":E:0:0", t->tp->number, t->tp->address);
     if (compiled && compiled->expr &&
@@ -154,8 +157,7 @@ static bool add_tracepoint(struct backend *b, struct site *site, uint64_t addres
                               .address = address,
                               .number = ++trace->next_number,
                               .packets = BUFFER_INIT(256 << 10)};
-    struct tracing t = {.b = b, .tp = tp, .loaded = space_at(&b->program.space, address)};
-    t.pc = t.loaded ? address - t.loaded->bias : 0;
+    struct tracing t = {.b = b, .tp = tp};
     gdb_agent_site(b, address, &t.site);
     t.site.number = traced_number;
     t.why = gdb_trace_fits(b, address) ? NULL : "its instruction may repeat";

@@ -12,15 +12,49 @@ static uint64_t mix(uint64_t hash, uint64_t value) {
     return hash * UINT64_C(0xff51afd7ed558ccd);
 }
 
-static void compile(struct program *program, struct compiled *compiled, struct loaded *loaded) {
-    struct function *function = loaded ? function_at(loaded->module, compiled->pc) : NULL;
+/* ---- vantages ---- */
+
+static uint64_t calls_key(const struct location *where, uint64_t address) {
+    return mix(mix(2, (uintptr_t)where), address);
+}
+
+unsigned program_calls(const struct program *program, const struct location *where,
+                       uint64_t address) {
+    return where ? (unsigned)(uintptr_t)map_get(&program->calls, calls_key(where, address)) : 0;
+}
+
+void program_set_calls(struct program *program, const struct location *where, uint64_t address,
+                       unsigned calls) {
+    uint64_t key = calls_key(where, address);
+    if (calls)
+        map_put(&program->calls, key, (void *)(uintptr_t)calls);
+    else
+        map_remove(&program->calls, key);
+}
+
+struct vantage program_vantage(struct program *program, uint64_t address,
+                               const struct location *where, enum moment moment) {
+    struct loaded *loaded = address ? space_at(&program->space, address) : NULL;
+    return (struct vantage){.loaded = loaded,
+                            .pc = loaded ? address - loaded->bias : 0,
+                            .calls = program_calls(program, where, address),
+                            .moment = moment};
+}
+
+/* ---- expressions ---- */
+
+static void compile(struct program *program, struct compiled *compiled) {
+    const struct vantage *at = &compiled->at;
+    struct loaded *loaded = at->loaded;
+    struct function *function = loaded ? function_at(loaded->module, at->pc) : NULL;
     struct target_site site = {.space = &program->space,
                                .loaded = loaded,
-                               .pc = compiled->pc,
-                               .entry = !function || compiled->pc == function->entry,
-                               .returning = compiled->moment == AT_RETURN ||
-                                            compiled->moment == AT_SYSCALL_RETURN,
-                               .syscall = compiled->moment >= AT_SYSCALL,
+                               .pc = at->pc,
+                               .callers = at->calls,
+                               .entry = !function || at->pc == function->entry,
+                               .returning =
+                                   at->moment == AT_RETURN || at->moment == AT_SYSCALL_RETURN,
+                               .syscall = at->moment >= AT_SYSCALL,
                                .shape = lang_shape};
     compiled->error =
         target_expr_compile(compiled->text, &site, &compiled->expr, &compiled->column);
@@ -28,22 +62,27 @@ static void compile(struct program *program, struct compiled *compiled, struct l
         go_types_read(loaded->module);
 }
 
+static bool is_from(const struct compiled *compiled, const char *text, const struct vantage *at) {
+    return compiled->text == text && compiled->at.pc == at->pc && compiled->at.calls == at->calls &&
+           compiled->at.moment == at->moment;
+}
+
 const struct compiled *program_compiled(struct program *program, const char *text,
-                                        struct loaded *loaded, uint64_t pc, enum moment moment) {
-    uint64_t key = mix(mix(mix(0, (uintptr_t)text), (uintptr_t)(loaded ? loaded->module : NULL)),
-                       pc << 2 | moment);
+                                        const struct vantage *at) {
+    uintptr_t module = (uintptr_t)(at->loaded ? at->loaded->module : NULL);
+    uint64_t key =
+        mix(mix(mix(mix(0, (uintptr_t)text), module), at->pc << 2 | at->moment), at->calls);
     struct compiled *compiled = map_get(&program->compiled, key);
-    if (compiled && compiled->text == text && compiled->pc == pc && compiled->moment == moment)
+    if (compiled && is_from(compiled, text, at))
         return compiled;
     if (program->compiled.count >= COMPILED_MAX)
         program_forget_compiled(program);
     compiled = calloc(1, sizeof *compiled);
     if (!compiled)
         return NULL;
-    *compiled =
-        (struct compiled){.next = program->newest, .text = text, .pc = pc, .moment = moment};
+    *compiled = (struct compiled){.next = program->newest, .text = text, .at = *at};
     program->newest = compiled;
-    compile(program, compiled, loaded);
+    compile(program, compiled);
     map_put(&program->compiled, key, compiled); /* without memory: it is compiled again */
     return compiled;
 }
@@ -75,27 +114,30 @@ static void add_names(struct names_at *list, const struct scope *scope, bool arg
     }
 }
 
-static void collect_names(struct names_at *list, struct function *function, uint64_t pc,
-                          bool arguments) {
-    const struct lines *lines = unit_is_go(function->unit) ? unit_lines(function->unit) : NULL;
-    const struct line_row *row = line_at(lines, pc);
-    for (struct scope *scope = scope_at(function, pc); scope; scope = scope->parent) {
-        add_names(list, scope, arguments, row && !arguments ? row->line : 0);
+static void collect_names(struct names_at *list, struct function *function,
+                          const struct vantage *at, bool arguments) {
+    bool go = unit_is_go(function->unit);
+    const struct line_row *row = line_at(go ? unit_lines(function->unit) : NULL, at->pc);
+    unsigned line = row ? row->line : 0;
+    struct scope *scope = scope_around(function, at->pc, at->calls, &line);
+    for (; scope; scope = scope->parent) {
+        add_names(list, scope, arguments, go && !arguments ? line : 0);
         if (scope->kind != SCOPE_BLOCK)
             break;
     }
 }
 
-const struct names_at *program_names(struct program *program, struct loaded *loaded, uint64_t pc,
+const struct names_at *program_names(struct program *program, const struct vantage *at,
                                      bool arguments) {
-    uint64_t key = mix(mix(1, (uintptr_t)loaded->module), pc << 1 | arguments);
+    uint64_t key =
+        mix(mix(mix(1, (uintptr_t)at->loaded->module), at->pc << 1 | arguments), at->calls);
     struct names_at *list = map_get(&program->lists, key);
     if (list)
         return list;
     list = calloc(1, sizeof *list);
-    struct function *function = function_at(loaded->module, pc);
+    struct function *function = function_at(at->loaded->module, at->pc);
     if (list && function)
-        collect_names(list, function, pc, arguments);
+        collect_names(list, function, at, arguments);
     if (list && !map_put(&program->lists, key, list)) {
         free(list->names);
         free(list);

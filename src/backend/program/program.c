@@ -48,6 +48,7 @@ bool program_unload(struct program *program, bool (*gone)(void *ctx, const struc
 void program_free(struct program *program) {
     program_forget_compiled(program);
     free_labels(&program->labels);
+    map_free(&program->calls);
     memory_free(&program->memory);
     arena_free(&program->scratch);
     space_free(&program->space);
@@ -187,6 +188,7 @@ void program_resolve(struct program *program, struct query *query, bool *pending
             query->error = refuse_data(program, where, address);
         if (place)
             add_address(place, address);
+        program_set_calls(program, where, address, where->offset ? 0 : found.list[i].calls);
     }
     query->inlined_copies = found.inlined_left_out;
     place_list_free(&found);
@@ -210,15 +212,13 @@ void program_resolve_early(struct program *program, struct query *query, bool *p
 /* What is judged is compiled for good: its first hit does not wait for that. */
 struct error *program_judge(struct program *program, const struct judged *judged,
                             struct buffer *type, size_t *column, const char **unavailable) {
-    struct loaded *loaded = judged->address ? space_at(&program->space, judged->address) : NULL;
-    uint64_t pc = loaded ? judged->address - loaded->bias : 0;
-    const struct compiled *compiled =
-        program_compiled(program, judged->expr, loaded, pc, judged->moment);
+    struct vantage at = program_vantage(program, judged->address, judged->where, judged->moment);
+    const struct compiled *compiled = program_compiled(program, judged->expr, &at);
     if (!compiled)
         return error_no_memory();
     *column = compiled->column;
     if (compiled->error && compiled->error->reason == REASON_NO_NAME)
-        return program_explain(error_copy(compiled->error), loaded ? loaded->module : NULL,
+        return program_explain(error_copy(compiled->error), at.loaded ? at.loaded->module : NULL,
                                NEEDS_VARIABLES);
     if (compiled->error)
         return error_copy(compiled->error);
@@ -237,8 +237,11 @@ struct label {
     unsigned line;
 };
 
-static const struct label *label_at(struct program *program, uint64_t pc) {
-    struct label *label = map_get(&program->labels, pc);
+#define CALLS_BIT 56 /* no address of code needs more */
+
+static const struct label *label_at(struct program *program, uint64_t pc, unsigned calls) {
+    uint64_t key = pc ^ (uint64_t)calls << CALLS_BIT;
+    struct label *label = map_get(&program->labels, key);
     if (label)
         return label;
     static struct frame frame; /* large; one thread uses a program */
@@ -249,17 +252,21 @@ static const struct label *label_at(struct program *program, uint64_t pc) {
         return NULL;
     registers_set(&registers, (unsigned)program->space.arch->pc, pc);
     frame_start(&frame, &program->space, &program->memory, &registers);
-    frame_lines(&frame, lines);
-    *label = (struct label){lines[0].function, lines[0].file, lines[0].line};
-    if (!map_put(&program->labels, pc, label)) {
+    size_t n = frame_lines(&frame, lines);
+    const struct stack_line *line = &lines[calls < n ? calls : n - 1];
+    *label = (struct label){line->function, line->file, line->line};
+    if (!map_put(&program->labels, key, label)) {
         free(label);
         return NULL;
     }
     return label;
 }
 
-void program_locate(struct program *program, struct hit *hit) {
-    const struct label *label = program->space.arch ? label_at(program, hit->pc) : NULL;
+void program_locate(struct program *program, struct hit *hit, const struct location *where) {
+    if (!where && hit->site)
+        where = hit->site->where;
+    unsigned calls = program_calls(program, where, hit->pc);
+    const struct label *label = program->space.arch ? label_at(program, hit->pc, calls) : NULL;
     hit->function = label ? label->function : "";
     hit->file = label ? label->file : "";
     hit->line = label ? label->line : 0;
@@ -283,7 +290,7 @@ static void warm_module(struct program *program, const struct loaded *loaded) {
     uint64_t pc = symbols[count / 2].address + loaded->bias;
     registers_set(&registers, (unsigned)program->space.arch->pc, pc);
     registers_set(&registers, (unsigned)program->space.arch->sp, loaded->low);
-    label_at(program, pc);
+    label_at(program, pc, 0);
     frame_start(&frame, &program->space, &program->memory, &registers);
     frame_unwind(&frame, &caller, &why);
     memory_forget(&program->memory);

@@ -25,6 +25,7 @@ struct program {
     struct memory memory; /* of the current stop: program_forget() at each resume */
     struct arena scratch;
     struct map compiled, lists, labels;
+    struct map calls; /* of a location and an address: `calls` of a vantage, if there are any */
     struct compiled *newest; /* all of them, to be freed */
     bool warm;
     const char *given_up; /* why nothing more is fetched at this stop; or NULL */
@@ -84,8 +85,9 @@ void program_warm_names(struct program *program, const struct site *site);
 /* A thread's registers were filled in; it has not been looked at since. */
 void program_thread_start(struct program *program, struct program_thread *thread);
 
-/* Fills in function, file and line of hit->pc. The texts live as long as the program. */
-void program_locate(struct program *program, struct hit *hit);
+/* Fills in function, file and line of hit->pc, seen from a location (NULL: from its site's). The
+ * texts live as long as the program. */
+void program_locate(struct program *program, struct hit *hit, const struct location *where);
 
 /* hit->frame identifies the frame: READ_DONE, even where there is no way to. */
 enum read_result program_identify(struct program *program, struct program_thread *thread,
@@ -143,11 +145,27 @@ const char *program_lacks(const struct module *module, enum needed needed);
 struct error *program_explain(struct error *error, const struct module *module, enum needed needed);
 
 /* compiled.c */
+
+/* Where something is looked at from. */
+struct vantage {
+    struct loaded *loaded; /* NULL: only what is global is known */
+    uint64_t pc;           /* link-time */
+    unsigned calls; /* inlined ones that begin there: not entered yet, as the location has it */
+    enum moment moment;
+};
+
+/* Of a run-time address; 0: nowhere. `where`: the location that it is a place of; NULL: none. */
+struct vantage program_vantage(struct program *program, uint64_t address,
+                               const struct location *where, enum moment moment);
+unsigned program_calls(const struct program *program, const struct location *where,
+                       uint64_t address);
+void program_set_calls(struct program *program, const struct location *where, uint64_t address,
+                       unsigned calls);
+
 struct compiled {
     struct compiled *next;
     const char *text;
-    uint64_t pc;
-    enum moment moment;
+    struct vantage at;
     struct target_expr *expr; /* NULL: `error` says why */
     struct error *error;
     size_t column; /* of the error, in the text */
@@ -159,10 +177,9 @@ struct names_at {
     const char **names;
 };
 
-/* `text` lives as long as the program. `loaded` NULL: only what is global is known. Never NULL but
- * without memory. */
+/* `text` lives as long as the program. Never NULL but without memory. */
 const struct compiled *program_compiled(struct program *program, const char *text,
-                                        struct loaded *loaded, uint64_t pc, enum moment moment);
-const struct names_at *program_names(struct program *program, struct loaded *loaded, uint64_t pc,
+                                        const struct vantage *at);
+const struct names_at *program_names(struct program *program, const struct vantage *at,
                                      bool arguments);
 void program_forget_compiled(struct program *program);

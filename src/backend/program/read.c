@@ -14,9 +14,7 @@ struct reading {
     struct program_thread *thread;
     const struct want *want;
     struct buffer *into;
-    struct loaded *loaded;
-    uint64_t pc; /* link-time */
-    enum moment moment;
+    struct vantage at;
     bool again;
 };
 
@@ -29,8 +27,7 @@ static const char too_late[] = "not read: max_pause was over";
 static value_ref read_text(struct reading *r, const char *text) {
     if (!r->want->truth && program_is_late(r->program))
         return failed(r, too_late);
-    const struct compiled *compiled =
-        program_compiled(r->program, text, r->loaded, r->pc, r->moment);
+    const struct compiled *compiled = program_compiled(r->program, text, &r->at);
     if (!compiled)
         return value_error(r->into, "out of memory");
     if (compiled->error)
@@ -72,7 +69,7 @@ static value_ref read_results(struct reading *r) {
 static value_ref read_names(struct reading *r, bool arguments) {
     value_ref object = value_new(r->into, VALUE_OBJECT);
     const struct names_at *list =
-        r->loaded ? program_names(r->program, r->loaded, r->pc, arguments) : NULL;
+        r->at.loaded ? program_names(r->program, &r->at, arguments) : NULL;
     for (size_t i = 0; list && i < list->count; i++)
         value_set(r->into, object, list->names[i], read_text(r, list->names[i]));
     return object;
@@ -101,6 +98,11 @@ static value_ref line_value(struct reading *r, const struct stack_line *line) {
     if (!*line->function && *line->module)
         value_set_text(r->into, object, "module", line->module);
     return object;
+}
+
+/* The first line of the thread's own frame that has been entered. */
+static size_t first_line(const struct reading *r, size_t lines) {
+    return r->at.calls < lines ? r->at.calls : lines - 1;
 }
 
 /* The next words of the stack will be wanted, too: one fetch for many frames. */
@@ -137,7 +139,8 @@ static value_ref read_stack(struct reading *r) {
     frames[0] = r->thread->frame;
     while (count < r->want->frames) {
         size_t n = frame_lines(&frames[at], lines);
-        for (size_t i = 0; i < n && count < r->want->frames; i++, count++)
+        for (size_t i = count ? 0 : first_line(r, n); i < n && count < r->want->frames;
+             i++, count++)
             value_append(r->into, list, line_value(r, &lines[i]));
         if (count == r->want->frames || is_outermost(&lines[n - 1]))
             break;
@@ -199,10 +202,11 @@ static value_ref read_thread(struct reading *r) {
     struct stack_line lines[STACK_INLINED];
     value_ref object = value_new(r->into, VALUE_OBJECT);
     value_set(r->into, object, "id", value_int(r->into, r->thread->id));
-    frame_lines(&r->thread->frame, lines);
-    value_set_text(r->into, object, "function", lines[0].function);
-    value_set_text(r->into, object, "file", lines[0].file);
-    value_set(r->into, object, "line", value_int(r->into, lines[0].line));
+    size_t n = frame_lines(&r->thread->frame, lines);
+    const struct stack_line *line = &lines[first_line(r, n)];
+    value_set_text(r->into, object, "function", line->function);
+    value_set_text(r->into, object, "file", line->file);
+    value_set(r->into, object, "line", value_int(r->into, line->line));
     return object;
 }
 
@@ -234,12 +238,14 @@ enum read_result program_read(struct program *program, struct program_thread *th
     size_t before = into->len;
     if (!thread->framed)
         program_thread_start(program, thread);
-    r.moment = hit->site ? moments[hit->site->kind] : AT_PLACE;
-    if (want->returning && r.moment == AT_PLACE)
-        r.moment = AT_RETURN;
-    if (!thread->anywhere && r.moment < AT_SYSCALL)
-        r.loaded = thread->frame.loaded;
-    r.pc = r.loaded ? hit->pc - r.loaded->bias : 0;
+    struct vantage *at = &r.at;
+    at->moment = hit->site ? moments[hit->site->kind] : AT_PLACE;
+    if (want->returning && at->moment == AT_PLACE)
+        at->moment = AT_RETURN;
+    if (!thread->anywhere && at->moment < AT_SYSCALL)
+        at->loaded = thread->frame.loaded;
+    at->pc = at->loaded ? hit->pc - at->loaded->bias : 0;
+    at->calls = program_calls(program, want->where, hit->pc);
     *out = readers[want->kind](&r);
     /* What depends on a register that was not fetched looks as if it were optimised out. */
     if (!r.again && !(thread->lacks && (!thread->whole || thread->singly)))

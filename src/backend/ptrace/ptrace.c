@@ -218,6 +218,10 @@ static struct error *native_judge(struct backend *b, const struct judged *judged
     return program_judge(&b->program, judged, type, column, unavailable);
 }
 
+static void native_locate(struct backend *b, struct hit *hit, const struct location *where) {
+    program_locate(&b->program, hit, where);
+}
+
 /* ---- the end ---- */
 
 static void let_go(struct backend *b) {
@@ -320,6 +324,7 @@ const struct backend_ops native_ops = {
     .inspect = native_inspect,
     .resolve = native_resolve,
     .judge = native_judge,
+    .locate = native_locate,
     .arm = native_arm,
     .disarm = native_disarm,
     .read = native_read,

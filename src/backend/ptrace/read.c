@@ -203,7 +203,7 @@ static struct task *task_of(struct backend *b, const struct hit *hit, const stru
         b->hit_tasks[0] = task;
         b->hits[0].pc = task->pc;
         b->hits[0].thread_name = task->name;
-        program_locate(&b->program, &b->hits[0]);
+        program_locate(&b->program, &b->hits[0], NULL);
     }
     return task;
 }
@@ -272,6 +272,7 @@ enum read_result native_read(struct backend *b, const struct hit *hit, const str
 bool native_condition_holds(struct backend *b, struct task *task) {
     const struct want want = {.kind = WANT_EXPR,
                               .expr = task->site->cond,
+                              .where = task->site->where,
                               .truth = true,
                               .load = {.string = 256, .items = 8, .depth = 1, .bytes = 256}};
     const struct hit hit = {.site = task->site, .pc = task->pc};

@@ -57,7 +57,7 @@ static void fill_hit(struct backend *b, struct task *task, struct hit *hit) {
     memcpy(names->thread, task->name, sizeof names->thread);
     *hit = (struct hit){
         .site = task->site, .thread = task->tid, .pc = task->pc, .thread_name = names->thread};
-    program_locate(&b->program, hit);
+    program_locate(&b->program, hit, NULL);
     if (task->stands == STANDS_ON_SIGNAL) {
         hit->signal = task->site->signal;
         hit->fault = task->fault;

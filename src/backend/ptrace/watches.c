@@ -124,9 +124,8 @@ static struct error *find_watched(struct backend *b, const struct site *site,
     struct program_thread *view = task ? task->view : &b->nowhere;
     if (!view->framed)
         program_thread_start(p, view);
-    struct loaded *loaded = task ? view->frame.loaded : NULL;
-    uint64_t pc = loaded ? task->pc - loaded->bias : 0;
-    const struct compiled *compiled = program_compiled(p, expr, loaded, pc, false);
+    struct vantage at = program_vantage(p, task ? task->pc : 0, site->watch_where, AT_PLACE);
+    const struct compiled *compiled = program_compiled(p, expr, &at);
     if (!compiled || compiled->error)
         return compiled ? error_copy(compiled->error) : error_no_memory();
     struct evaluation evaluation = {
