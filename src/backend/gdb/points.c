@@ -285,6 +285,9 @@ static enum outcome find_watched(struct backend *b, struct watchpoint *watch,
     struct evaluation evaluation = {
         .frame = &b->view.frame, .scratch = &p->scratch, .shape = lang_shape};
     enum outcome outcome = target_expr_evaluate(compiled->expr, &evaluation, &watch->operand);
+    /* What depends on a register that was not fetched looks as if it were optimised out. */
+    if (outcome == EVAL_FAILED && b->view.lacks && (!b->view.whole || b->view.singly))
+        return EVAL_AGAIN;
     if (outcome == EVAL_FAILED)
         *error = error_new(ERROR_RUN, "%s: %s", watch->site->watch, evaluation.why);
     else if (outcome == EVAL_OK && !watch->operand.in_memory)
