@@ -401,6 +401,78 @@ def test_parameter_packs():
             check(got.values("one", "first", "half", "last") == [(1, 5, "text")], got.values("one", "first", "half", "last"))
 
 
+# ---- what is inlined where a function begins ----
+
+def gdb_stack(program, where):
+    """Where gdb stops at `where` at first: (function, line) of each frame, and the names of the arguments."""
+    done = subprocess.run(["gdb", "-nx", "-batch", "-ex", "set width 0", "-ex", f"break {where}", "-ex", "run >/dev/null",
+                           "-ex", "bt", "-ex", 'printf "@@\\n"', "-ex", "info args", program], capture_output=True, text=True, timeout=60)
+    stack = re.findall(r"^#\d+ +(?:0x\w+ in )?(\w+) \(.*\) at \S+:(\d+)$", done.stdout, re.M)
+    check(stack, f"gdb: {done.stdout[-300:]} {done.stderr[-300:]}")
+    return [(function, int(line)) for function, line in stack], re.findall(r"^(\w+) = ", done.stdout.split("@@")[-1], re.M)
+
+
+LEN = [0, 1, 2, 3, 4, 5]
+LIMIT = [2, 200] * 3
+BEGINS = {"handle": ("limit + r->len", [a + b for a, b in zip(LIMIT, LEN)]), "length": ("q->len", None), "low": ("p->len", None)}
+
+
+def begins_with(compiler, level):
+    if not shutil.which(compiler):
+        raise Skipped(f"no {compiler}")
+    source = os.path.join(ROOT, "fixtures", "c", "begins.c")
+    program = os.path.join(WORK, f"begins-{compiler}")
+    subprocess.run([compiler, "-g", "-w", level, "-no-pie", "-fno-pie", "-o", program, source], check=True, timeout=60)
+    line = next(i for i, row in enumerate(open(source), 1) if "return length(r) > limit" in row)
+    return program, f"begins.c:{line}"
+
+
+def as_gdb_enters(compiler, level):
+    """A probe on the function sees its variables, one on what is inlined there those of that: they share one address."""
+    program, line = begins_with(compiler, level)
+    theirs = {where: gdb_stack(program, where) for where in (*BEGINS, line)}
+    check(theirs["handle"][0][0][0] == "handle" and theirs["handle"][1] == ["r", "limit"], f"gdb: {theirs['handle']}")
+    copies = {where: f"{{function: {where}, inlined: true}}" for where in BEGINS} | {line: json.dumps(line)}
+    for max_hits, stack in ("max_hits: 100, ", "stack: 9, thread: true, "), ("", ""):  # the second: hits that nobody waits for
+        rows = [f"  p{i}: {{at: {copies[where]}, {max_hits}{stack}args: true, capture: {{v: {BEGINS.get(where, ('1', 0))[0]}}}}}\n"
+                for i, where in enumerate(theirs)]
+        for probes in "".join(rows), rows[0], rows[1]:
+            for stub in Launched(program), gdbserver(program):
+                got = run(probes, stub, limits=UNBOUND)
+                for i, (where, (frames, names)) in enumerate(theirs.items()):
+                    hits = got.hits(f"p{i}")
+                    if not hits and rows[i] not in probes:
+                        continue
+                    at = hits[0]["location"]
+                    check((at["function"], at["line"]) == frames[0] and list(hits[0]["args"]) == names, f"{where}: {hits[0]}, gdb {frames} {names}")
+                    check(not stack or [(f["function"], f["line"]) for f in hits[0]["stack"]] == frames, f"{where}: {hits[0]}, gdb {frames}")
+                    check(not stack or hits[0]["thread_details"]["function"] == frames[0][0], f"{where}: {hits[0]}")
+                    values = BEGINS.get(where, (0, 0))[1]
+                    check(not values or got.values(f"p{i}", "v") == values, f"{where}: {got.values(f'p{i}', 'v')}, not {values}")
+
+
+def test_what_begins_where_a_function_does_is_not_entered():
+    need("gdb")
+    as_gdb_enters("gcc", "-O2")
+
+
+def test_the_same_by_clang():
+    need("gdb")
+    as_gdb_enters("clang", "-O1")
+
+
+def test_conditions_where_something_inlined_begins():
+    """On the target, too, where it decides them; and a watch from such a hit."""
+    program, _ = begins_with("gcc", "-O2")
+    for more in "max_hits: 100, ", "":
+        for stub in Launched(program), gdbserver(program):
+            got = run(f"  h: {{at: handle, {more}when: limit > 2, capture: {{n: r->len}}}}\n", stub, limits=UNBOUND)
+            check(got.values("h", "n") == LEN[1::2], f"{got.values('h', 'n')}")
+    for stub in Launched(program), gdbserver(program):
+        got = run("  h: {at: handle, max_hits: 1}\n  w: {watch: {expr: r->len, from: h}, max_hits: 2}\n", stub, limits=UNBOUND)
+        check(got.values("w", "new") == [1, 2], f"{got.values('w', 'new')}")
+
+
 KNOWN = {}
 
 if __name__ == "__main__":
