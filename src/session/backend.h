@@ -42,7 +42,7 @@ struct held_frame {
 struct want {
     enum want_kind kind;
     const char *expr;             /* WANT_EXPR, in the target's language */
-    const struct location *where; /* seen from that place of it; NULL: from no location's */
+    const struct location *where; /* whose place it is: that says how many inlined calls count */
     bool truth;                   /* it is a condition: what the language takes for true or false */
     bool returning;               /* it is about a return, also at a site that is an entry, too */
     enum capture_as as;
