@@ -227,6 +227,7 @@ struct backend_setup {
      * long as it takes. */
     uint64_t read_ns;
     bool insecure;
+    bool alone;        /* a run: where two would harm each other, the second one is refused */
     bool follow;       /* tell of what the target forks: where caps->follows */
     struct note *note; /* backend/ptrace/note.h; NULL: nobody would read it */
     /* Tells where the server can be reached, as soon as it is known: for repair. */

@@ -27,6 +27,7 @@ void session_step_connecting(void *owner) {
                                   .timeout_ms = s->options.timeout_ms,
                                   .read_ns = read_ns(s),
                                   .insecure = s->options.insecure,
+                                  .alone = s->options.mode == SESSION_RUN,
                                   .follow = s->options.follow,
                                   .reachable = tell_reachable,
                                   .reachable_ctx = s};

@@ -7,7 +7,7 @@ import contextlib, errno, fcntl, json, os, pty, re, select, shutil, signal, sock
 import sys, tempfile, termios, threading, time, urllib.request
 
 sys.dont_write_bytecode = True
-from smoke import (FAKEDLV, Failed, FREE, PICKGLASS, ROOT, Rpc, Server, WORK, check, find_toolchains, httpd, pickglass, run_all,
+from smoke import (FAKEDLV, Failed, FREE, PICKGLASS, RELAY, ROOT, Rpc, Server, WORK, check, find_toolchains, httpd, pickglass, run_all,
                    run, seconds_of, untouched, worker_of, write)
 
 BUILD = os.path.dirname(os.path.dirname(os.path.abspath(PICKGLASS)))
@@ -553,6 +553,49 @@ def test_looking_spares_what_is_attached(chain):
     finally:
         program.kill()
         program.wait()
+
+
+# ---- two runs on one server ----
+
+ONE = "recipe: 1\nlimits: {hits: 2, pause_budget: 100%, duration: 20s}\nprobes:\n  a: {at: main.lookup}\n"
+TWO = {  # both stop the target over and over, one of them by timers
+    "a": "recipe: 1\nlimits: {duration: 2s, pause_budget: 100%}\nprobes:\n  a: {at: main.lookup, capture: [key]}\n",
+    "b": "recipe: 1\nlimits: {duration: 1500ms, pause_budget: 100%}\nprobes:\n  f: {call: main.fail, at_return: [return]}\n  t: {timer: 100ms}\n"}
+
+
+def test_a_second_run_is_refused(chain):
+    with ending(httpd(chain)) as server, Live("recipe: 1\n" + FREE + "probes:\n  a: {at: main.lookup}\n", server.uri) as first:
+        first.read()
+        first.await_event(lambda event: event["type"] == "hit", 20, "no hit")
+        for uri in server.uri, server.uri.replace("127.0.0.1", "localhost"):
+            got = run(ONE, uri, "--connect-timeout", "300ms")
+            check(got.code == 3 and "another run of pickglass" in got.err, f"{uri}: {got.code} {got.err[-300:]}")
+        got = pickglass("list", server.uri, "functions", "main.lookup")
+        check(got.code == 0 and "main.lookup" in got.out, f"list beside a run: {got.code} {got.err[-300:]}")
+        first.process.send_signal(signal.SIGINT)
+        got = run(ONE, server.uri)  # it waits for the end of the first
+        check(got.code == 0 and len(got.hits()) == 2, f"after it: {got.code} {got.err[-300:]}")
+        untouched(server, server.url)
+
+
+def test_a_server_given_twice(chain):
+    with ending(httpd(chain)) as server:
+        got = run(ONE, "a=" + server.uri, "b=" + server.uri.replace("127.0.0.1", "localhost"))
+        check(got.code == 1 and "is a target of this run already" in got.err, f"{got.code} {got.err[-300:]}")
+        check({hit["target"] for hit in got.hits()} == {"a"} and len(got.hits()) == 2, got.hits())
+        untouched(server, server.url)
+
+
+def test_two_runs_leave_nobody_stopped(chain):
+    """The second one comes by a way that hides that it is the same server."""
+    with ending(httpd(chain)) as server:
+        relay = f"dlv+pipe:{sys.executable} {write(RELAY, 'relay.py')} {server.address}"
+        for i in range(4):
+            with Live(TWO["a"], server.uri).read() as one:
+                time.sleep(0.1 + 0.2 * i)
+                run(TWO["b"], relay)
+                one.process.wait(30)
+            untouched(server, server.url)
 
 
 # ---- a target that another client restarts ----

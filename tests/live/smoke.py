@@ -739,6 +739,20 @@ def test_restart_and_strangers(_chain):
         check(len(got.hits()) >= (1 if fault == "panic" else 3), f"{fault}: {len(got.hits())} hits, {got.err[-300:]}")
 
 
+def test_another_runs_stop(_chain):
+    """Its hit came to our `continue`: nobody else would end that stop."""
+    script = write("continue#2 otherrun\ncontinue#4 otherrun\ncontinue#5 strangerstop\n", "script.fake")
+    server = Server([FAKEDLV, "--func", "main.f=main.go:10", "--script", script])
+    try:
+        got = run("recipe: 1\nlimits: {hits: 9, pause_budget: 100%, duration: 3s}\nprobes:\n  a: {at: main.f, capture: [n]}\n", server.uri)
+    finally:
+        said = server.end()
+    told = [e["message"] for e in got.of("error")]
+    check(server.process.returncode != 3 and got.code == 0 and len(got.hits()) == 2, f"{said} {got.code} {len(got.hits())} hits {told}")
+    check(len([t for t in told if "another run" in t and "pg00000000p1t0n1" in t]) == 1, told)
+    check(any("2 hits of another run" in t for t in told) and any("user1" in t and "somebody else" in t for t in told), told)
+
+
 def test_closed_port(_chain):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -792,7 +806,7 @@ def test_schema_and_parser_agree(_chain):
         check(pickglass("check", write(text + "\n")).code == 2, f"the parser takes {text!r}")
 
 
-EVERYWHERE = {"test_schema_and_parser_agree", "test_faults", "test_restart_and_strangers", "test_closed_port", "test_five_mistakes"}
+EVERYWHERE = {"test_schema_and_parser_agree", "test_faults", "test_restart_and_strangers", "test_another_runs_stop", "test_closed_port", "test_five_mistakes"}
 
 
 # ---- all of them ----

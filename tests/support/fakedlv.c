@@ -189,6 +189,7 @@ static void parse_options(int argc, char **argv) {
                                           {"shared", 0, 0, 'm'},
                                           {"func", 1, 0, 'f'},
                                           {"port", 1, 0, 'p'},
+                                          {"anywhere", 0, 0, 'n'},
                                           {0, 0, 0, 0}};
     int o;
     while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -203,6 +204,7 @@ static void parse_options(int argc, char **argv) {
             break;
         case 'p': opt.port = number_of(optarg, "--port"); break;
         case 'r': opt.running = true; break;
+        case 'n': opt.anywhere = true; break;
         case '1': opt.single = opt.once = true; break;
         case 'o': opt.once = true; break;
         case 'm': opt.shared = true; break;
@@ -238,7 +240,7 @@ int main(int argc, char **argv) {
     if (opt.shared)
         shared = target_new();
     uv_tcp_init(loop, &listener);
-    uv_ip4_addr("127.0.0.1", (int)opt.port, &a);
+    uv_ip4_addr(opt.anywhere ? "0.0.0.0" : "127.0.0.1", (int)opt.port, &a);
     if (uv_tcp_bind(&listener, (struct sockaddr *)&a, 0) ||
         uv_listen((uv_stream_t *)&listener, 1024, on_connection))
         die("cannot listen");

@@ -33,6 +33,7 @@ enum action {
     ACT_DAP,
     ACT_TWOHITS,
     ACT_STRANGERSTOP,
+    ACT_OTHERRUN,
     ACT_EVALFAILS,
     ACT_PANIC,
     ACT_BPGONE,
@@ -144,7 +145,7 @@ struct method {
 
 struct options {
     long hits, exit_status, delay_us, variables_bytes, clients, port;
-    bool running, single, once, shared, old;
+    bool running, single, once, shared, old, anywhere;
     const struct func *stopped_at;
 };
 

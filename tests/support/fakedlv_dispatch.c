@@ -7,8 +7,8 @@ const struct action_row action_table[] = {
     {"half", false, false},       {"stall", false, false},       {"garbage", false, false},
     {"huge", true, false},        {"wrongid", false, false},     {"delay", true, false},
     {"splitbytes", false, false}, {"pidchange", false, false},   {"dap", false, false},
-    {"twohits", false, true},     {"strangerstop", false, true}, {"evalfails", true, true},
-    {"panic", false, true},       {"bpgone", false, false},
+    {"twohits", false, true},     {"strangerstop", false, true}, {"otherrun", false, true},
+    {"evalfails", true, true},    {"panic", false, true},        {"bpgone", false, false},
 };
 _Static_assert(sizeof action_table / sizeof *action_table == ACT_COUNT, "an action has no name");
 

@@ -69,10 +69,10 @@ static void target_exits(struct target *t, int status) {
     finish_run(t, NULL);
 }
 
-static void stop_for_stranger(struct target *t) {
-    struct bp *bp = bp_by(t, 0, "user1");
+static void stop_for_stranger(struct target *t, const char *name) {
+    struct bp *bp = bp_by(t, 0, name);
     if (!bp)
-        bp = bp_add(t, t->next_id++, "user1", &funcs[1], funcs[1].line, NULL);
+        bp = bp_add(t, t->next_id++, name, &funcs[1], funcs[1].line, NULL);
     if (!bp)
         die("too many breakpoints");
     bp->foreign = true;
@@ -91,7 +91,9 @@ static void run_ends(struct target *t) {
         t->stop = STOP_PANIC;
         record_hit(t, bp_by(t, -1, NULL));
     } else if (fault == ACT_STRANGERSTOP) {
-        stop_for_stranger(t);
+        stop_for_stranger(t, "user1");
+    } else if (fault == ACT_OTHERRUN) {
+        stop_for_stranger(t, "pg00000000p1t0n1");
     } else if (!(bp = next_armed(t))) {
         if (fault != ACT_EVALFAILS)
             return; // disarmed meanwhile: runs on till halt

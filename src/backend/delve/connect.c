@@ -36,9 +36,10 @@ struct error *delve_check_uri(const char *uri, bool insecure) {
 }
 
 static void open_stream(struct backend *b, const struct stream_address *address) {
-    b->stream = stream_open(b->loop, address, &delve_stream_events, b);
+    struct error *error = delve_claim(b, address);
+    b->stream = error ? NULL : stream_open(b->loop, address, &delve_stream_events, b);
     if (!b->stream)
-        delve_lost(b, error_no_memory());
+        delve_lost(b, error ? error : error_no_memory());
 }
 
 static void connect_tcp(struct backend *b, const char *rest) {
@@ -299,6 +300,17 @@ void delve_inspect(struct backend *b) {
     greet_next(b);
 }
 
+static void tell_left_alone(struct backend *b, const char *name, enum run_life life) {
+    static const char *const texts[] = {
+        [RUN_ALIVE] = "another run of pickglass is at work here: Delve tells a hit to one client "
+                      "only, so each of us loses what the other is told",
+        [RUN_ELSEWHERE] = "it was set by a pickglass on another machine, and is left alone: after "
+                          "this run somebody must resume the target where it stops"};
+    char text[256];
+    snprintf(text, sizeof text, "breakpoint %s: %s", name, texts[life]);
+    b->events->notice(b->owner, text);
+}
+
 /* Breakpoints of runs whose process is gone. Those of a run that lives, or of another machine, are
  * somebody else's. */
 static void on_breakpoints(struct backend *b, void *ctx, struct span result, struct error *error) {
@@ -317,14 +329,8 @@ static void on_breakpoints(struct backend *b, void *ctx, struct span result, str
                 json_pack("{s:I}", "Id", (json_int_t)delve_int(json_object_get(breakpoint, "id"))),
                 NULL, NULL);
             cleared++;
-        } else if (life == RUN_ELSEWHERE) {
-            char text[256];
-            snprintf(
-                text, sizeof text,
-                "breakpoint %s was set by a pickglass on another machine: it is left alone, and "
-                "where it stops the target somebody must resume it",
-                name);
-            b->events->notice(b->owner, text);
+        } else if (life != RUN_NONE) {
+            tell_left_alone(b, name, life);
         }
     }
     json_decref(root);

@@ -1,6 +1,8 @@
 /* The table of operations, and the life of a connection. */
 #include "backend/delve/delve.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void on_handle_closed(uv_handle_t *handle) {
@@ -27,6 +29,8 @@ static struct error *delve_create(const struct backend_setup *setup,
     b->output = setup->output ? strdup(setup->output) : NULL;
     b->timeout_ms = setup->timeout_ms;
     b->insecure = setup->insecure;
+    b->alone = setup->alone;
+    b->claim = -1;
     b->reachable = setup->reachable;
     b->reachable_ctx = setup->reachable_ctx;
     b->in = b->out = b->scratch = b->stop_line = b->hit_texts = BUFFER_INIT(REPLY_MAX);
@@ -49,7 +53,12 @@ static void on_detached(struct backend *b, void *ctx, struct span result, struct
  * single-client one detaches from what it attached to, and ends. Detach ends the server, and kills
  * what it launched. */
 static void delve_leave(struct backend *b, enum leave_how how) {
+    char text[96];
     b->leaving = true;
+    snprintf(text, sizeof text, "%" PRIu64 " hits of another run of pickglass were lost there",
+             b->others_hits);
+    if (b->others_hits > 1)
+        b->events->notice(b->owner, text);
     if (how == LEAVE_KILL && !b->attached && !b->command_running) {
         delve_call(b, DELVE_DETACH, json_pack("{s:b}", "Kill", 1), on_detached, NULL);
         delve_send(b);
@@ -63,6 +72,7 @@ static void delve_destroy(struct backend *b) {
     delve_cancel(b);
     delve_stop_clear(b);
     stream_close(b->stream);
+    delve_unclaim(b);
     child_release(b->child);
     error_free(b->death);
     buffer_free(&b->in);

@@ -3,6 +3,7 @@
  *   delve.c    the table of operations; create, leave, destroy
  *   client.c   requests and replies on the wire; what may be sent when; deadlines
  *   connect.c  from the URI to a stream; the handshake
+ *   claim.c    one run at a time on a server
  *   place.c    locations to addresses
  *   arm.c      breakpoints and watchpoints
  *   stop.c     a reply to `continue` becomes a stop
@@ -48,7 +49,8 @@ struct backend {
     uv_loop_t *loop;
     char *uri, *run, *relay, *output;
     unsigned timeout_ms;
-    bool insecure;
+    bool insecure, alone;
+    int claim; /* a socket; -1: none */
     void (*reachable)(void *ctx, const char *uri);
     void *reachable_ctx;
 
@@ -84,6 +86,9 @@ struct backend {
     /* the current stop */
     bool halt_outrun;    /* the stop before this run had come before our halt did */
     uint64_t resumed_ns; /* when the last continue was sent */
+    bool own_answer;     /* it is our `continue` that was answered */
+    bool from_other_run; /* it was at a breakpoint of another run of pickglass */
+    uint64_t others_hits;
     struct buffer stop_line;
     struct stop stop;
     struct hit *hits;
@@ -119,6 +124,10 @@ void delve_sweep(struct backend *b); /* queues the clearing of crashed runs' bre
 /* Queues, once, the question whether the server follows children; before the first location, so
  * that these can be refused. */
 void delve_ask_follow(struct backend *b);
+
+/* claim.c */
+struct error *delve_claim(struct backend *b, const struct stream_address *address);
+void delve_unclaim(struct backend *b);
 
 /* place.c, arm.c */
 void delve_resolve(struct backend *b, struct query *query);

@@ -3,6 +3,7 @@
 #include "backend/delve/delve.h"
 
 #include "base/log.h"
+#include "session/run_id.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -84,12 +85,31 @@ static void identify_frame(struct backend *b, struct hit *hit, struct hit_info *
     json_decref(text);
 }
 
+static void tell_other_run(struct backend *b, const char *name) {
+    char text[256];
+    bool own = !strncmp(name, "pg", 2) && !strncmp(name + 2, b->run, strlen(b->run));
+    b->from_other_run = true;
+    if (own || b->others_hits++)
+        return;
+    snprintf(text, sizeof text,
+             "another run of pickglass is at work here: a hit of its breakpoint %s came to us, and "
+             "is lost there; several recipes run together in one `pickglass run`",
+             name);
+    b->events->notice(b->owner, text);
+}
+
+/* Nobody looks at what another run has stopped: that run's own `continue` has not been answered,
+ * but ours, and it would wait for us as we for it. */
 static void note_stranger(struct backend *b, struct span name, int64_t id) {
     json_t *text = span_decode(name, &b->scratch);
-    snprintf(b->stop_what, sizeof b->stop_what, "breakpoint %lld%s%s", (long long)id,
-             *delve_text(text) ? " " : "", delve_text(text));
+    if (b->own_answer && run_id_life(delve_text(text)) != RUN_NONE) {
+        tell_other_run(b, delve_text(text));
+    } else {
+        snprintf(b->stop_what, sizeof b->stop_what, "breakpoint %lld%s%s", (long long)id,
+                 *delve_text(text) ? " " : "", delve_text(text));
+        b->stop.reason = STOP_STRANGER;
+    }
     json_decref(text);
-    b->stop.reason = STOP_STRANGER;
 }
 
 static void note_panic(struct backend *b, const struct delve_thread *thread, int64_t id) {
@@ -172,6 +192,7 @@ static void build_stop(struct backend *b, const struct delve_state *state) {
         on_exit_state(b, state);
         return;
     }
+    b->from_other_run = false;
     look_at_scopes(b, state->watch_out_of_scope);
     if (!b->pid)
         b->pid = state->pid;                 /* a running target had none to tell */
@@ -179,7 +200,7 @@ static void build_stop(struct backend *b, const struct delve_state *state) {
         on_restart(b, state);
     else if (!look_at_threads(b, state))
         delve_lost(b, error_new(ERROR_RUN, "%s: a thread of the stop cannot be read", b->uri));
-    if (b->stop.reason == STOP_HALTED && !b->halting && !is_late_halt(b)) {
+    if (b->stop.reason == STOP_HALTED && !b->halting && !b->from_other_run && !is_late_halt(b)) {
         b->stop.reason = STOP_STRANGER;
         snprintf(b->stop_what, sizeof b->stop_what, "a halt by another client");
     }
@@ -194,7 +215,10 @@ static void deliver(struct backend *b) {
     b->stop.count = b->hit_count;
     b->stop.pid = b->pid;
     b->stop.what = b->stop_what;
-    if (!b->dead)
+    bool others = b->from_other_run && b->stop.reason == STOP_HALTED && !b->halting;
+    if (others && !b->dead)
+        delve_resume(b);
+    else if (!b->dead)
         b->events->stopped(b->owner, &b->stop);
 }
 
@@ -249,6 +273,8 @@ static void on_command(struct backend *b, void *ctx, struct span result, struct 
     delve_stop_clear(b);
     *b->stop_what = '\0';
     b->stop = (struct stop){.reason = STOP_HALTED, .seen_ns = uv_hrtime()};
+    b->own_answer = true;
+    b->from_other_run = false;
     if (!error) {
         take_state(b, result);
         deliver(b);
@@ -284,6 +310,7 @@ static void on_halted(struct backend *b, void *ctx, struct span result, struct e
     delve_stop_clear(b);
     *b->stop_what = '\0';
     b->stop = (struct stop){.reason = STOP_HALTED, .seen_ns = uv_hrtime()};
+    b->own_answer = false;
     take_state(b, result);
     deliver(b);
 }
