@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define INSTRUCTION_MAX 16 /* bytes */
+#define FUNCTION_MAX (64u << 10)
 
 static void refuse(struct query *query, struct error *error) {
     if (query->error)
@@ -67,15 +68,77 @@ static void on_owner(struct backend *b, void *ctx, struct span result, struct er
     free(question);
 }
 
-static void ask_owner(struct backend *b, struct query *query, size_t place, uint64_t address) {
+static void ask_address(struct backend *b, struct query *query, size_t place, uint64_t address,
+                        reply_fn *on_reply) {
     struct question *question = question_of(query, place, address);
     char text[32];
     if (!question)
         return;
     snprintf(text, sizeof text, "*0x%" PRIx64, address);
     delve_call(b, DELVE_FIND_LOCATION,
-               json_pack("{s:o,s:s}", "Scope", delve_scope(-1, 0), "Loc", text), on_owner,
+               json_pack("{s:o,s:s}", "Scope", delve_scope(-1, 0), "Loc", text), on_reply,
                question);
+}
+
+/* Delve writes its breakpoints wherever it is told to: into the program's data, too. */
+static bool check_code(struct query *query, const json_t *location) {
+    bool is_code = json_object_get(json_object_get(location, "function"), "name") != NULL;
+    if (!is_code)
+        refuse(query,
+               error_new(ERROR_RECIPE,
+                         "%s: 0x%" PRIx64 " is in no function that Delve knows: nothing "
+                         "there is executed, and a breakpoint would overwrite data",
+                         query->location->text, delve_uint(json_object_get(location, "pc"))));
+    return is_code;
+}
+
+static void ask_disassembly(struct backend *b, struct question *question, uint64_t from,
+                            uint64_t until, reply_fn *on_reply) {
+    delve_call(b, DELVE_DISASSEMBLE,
+               json_pack("{s:o,s:I,s:I,s:i}", "Scope", delve_scope(-1, 0), "StartPC",
+                         (json_int_t)from, "EndPC", (json_int_t)until, "Flavour", 0),
+               on_reply, question);
+}
+
+/* Of the instructions from the function's first one on, does one begin at the address? */
+static void on_boundary(struct backend *b, void *ctx, struct span result, struct error *error) {
+    struct question *question = ctx;
+    json_t *root = error ? NULL : span_decode(result, &b->scratch), *instruction;
+    const json_t *list = json_object_get(root, "Disassemble");
+    bool begins = !list;
+    size_t i;
+    json_array_foreach(list, i, instruction) begins |=
+        delve_uint(json_object_get(json_object_get(instruction, "Loc"), "pc")) == question->address;
+    if (!begins)
+        refuse(question->query,
+               error_new(ERROR_RECIPE, "%s: 0x%" PRIx64 " is the middle of an instruction",
+                         question->query->location->text, question->address));
+    json_decref(root);
+    error_free(error);
+    free(question);
+}
+
+static void ask_boundary(struct backend *b, struct question *question, uint64_t entry) {
+    struct question *next = question_of(question->query, question->place, question->address);
+    if (next && question->address > entry && question->address - entry < FUNCTION_MAX)
+        ask_disassembly(b, next, entry, question->address + INSTRUCTION_MAX, on_boundary);
+    else
+        free(next);
+}
+
+static void on_code(struct backend *b, void *ctx, struct span result, struct error *error) {
+    struct question *question = ctx;
+    json_t *root = error ? NULL : span_decode(result, &b->scratch);
+    const json_t *location = json_array_get(json_object_get(root, "Locations"), 0);
+    if (error)
+        refuse(question->query, error_new(ERROR_RECIPE, "%s: Delve says: %s",
+                                          question->query->location->text, error->message));
+    else if (check_code(question->query, location))
+        ask_boundary(b, question,
+                     delve_uint(json_object_get(json_object_get(location, "function"), "value")));
+    json_decref(root);
+    error_free(error);
+    free(question);
 }
 
 /* Delve counts the call of runtime.deferreturn as a return, too. A RET follows it, so with both a
@@ -98,13 +161,8 @@ static void on_instruction(struct backend *b, void *ctx, struct span result, str
 static void ask_instruction(struct backend *b, struct query *query, size_t place,
                             uint64_t address) {
     struct question *question = question_of(query, place, address);
-    if (!question)
-        return;
-    delve_call(b, DELVE_DISASSEMBLE,
-               json_pack("{s:o,s:I,s:I,s:i}", "Scope", delve_scope(-1, 0), "StartPC",
-                         (json_int_t)address, "EndPC", (json_int_t)address + INSTRUCTION_MAX,
-                         "Flavour", 0),
-               on_instruction, question);
+    if (question)
+        ask_disassembly(b, question, address, address + INSTRUCTION_MAX, on_instruction);
 }
 
 static void on_returns(struct backend *b, void *ctx, struct span result, struct error *error) {
@@ -131,6 +189,14 @@ static void ask_returns(struct backend *b, struct query *query, size_t place,
                    question);
 }
 
+static void add_at_offset(struct backend *b, struct query *query, size_t place, uint64_t from) {
+    uint64_t address = from + (uint64_t)query->location->offset;
+    bool computed = query->location->has_offset || query->location->address;
+    add_address(&query->places[place], address);
+    if (computed)
+        ask_address(b, query, place, address, on_code);
+}
+
 static bool add_place(struct backend *b, struct query *query, const json_t *location) {
     const json_t *pcs = json_object_get(location, "pcs"), *pc;
     const char *function =
@@ -148,17 +214,16 @@ static bool add_place(struct backend *b, struct query *query, const json_t *loca
         return true;
     }
     if (query->location->function && query->location->has_offset) {
-        uint64_t entry =
-            delve_uint(json_object_get(json_object_get(location, "function"), "value"));
-        add_address(place, entry + (uint64_t)query->location->offset);
+        add_at_offset(b, query, index,
+                      delve_uint(json_object_get(json_object_get(location, "function"), "value")));
         return true;
     }
     if (!n)
-        add_address(place, delve_uint(json_object_get(location, "pc")));
+        add_at_offset(b, query, index, delve_uint(json_object_get(location, "pc")));
     json_array_foreach(pcs, i, pc) {
-        add_address(place, delve_uint(pc) + (uint64_t)query->location->offset);
+        add_at_offset(b, query, index, delve_uint(pc));
         if (own && n > 1)
-            ask_owner(b, query, index, delve_uint(pc));
+            ask_address(b, query, index, delve_uint(pc), on_owner);
     }
     return true;
 }
