@@ -242,17 +242,17 @@ struct backend_caps {
     bool conditions, hit_conditions; /* `cond`, `hit_cond` are decided by the back end */
     bool filters;                    /* of some sites, perhaps: site->filters says of which */
     bool registers, goroutines;
-    bool abi;                /* expressions may use argN and $registers */
-    bool modules;            /* places in libraries */
-    bool hardware;           /* `hw`, and watches of reads alone */
-    bool stops_all;          /* a hit stops the whole target */
-    const char *no_name;     /* how its server begins to say that there is no such variable; NULL */
-    const char *watch_alone; /* why a watch must not share a run with code probes; NULL */
-    bool hides_false;        /* hits whose condition is false are not even counted */
-    bool measures;           /* we see a stop when it begins, and end it ourselves */
-    bool takes_binary;       /* the program's file may be named to it: it does not know by itself */
-    bool follows;            /* what the target forks, as targets of their own */
-    bool detaches;           /* leave() is for a stopped target, and lets it go on */
+    bool abi;                    /* expressions may use argN and $registers */
+    bool modules;                /* places in libraries */
+    bool hardware;               /* `hw`, and watches of reads alone */
+    bool stops_all;              /* a hit stops the whole target */
+    const char *const *no_names; /* what its server says where there is no such variable; or NULL */
+    const char *watch_alone;     /* why a watch must not share a run with code probes; NULL */
+    bool hides_false;            /* hits whose condition is false are not even counted */
+    bool measures;               /* we see a stop when it begins, and end it ourselves */
+    bool takes_binary; /* the program's file may be named to it: it does not know by itself */
+    bool follows;      /* what the target forks, as targets of their own */
+    bool detaches;     /* leave() is for a stopped target, and lets it go on */
 };
 
 /* What was said on the wire. A hit should take one round trip beside its resume, and one more for

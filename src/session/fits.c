@@ -1,6 +1,8 @@
 /* A key that the chosen back end cannot honour is an error at its line, never ignored. */
 #include "session/session.h"
 
+#include <ctype.h>
+
 static struct error *refuse(const struct probe *probe, const char *key,
                             const struct backend_caps *caps, const char *why) {
     return recipe_error(probe->source, probe_key_mark(probe, key),
@@ -27,6 +29,57 @@ bool session_names_arguments(const struct probe *probe) {
     for (size_t i = 0; i < probe->capture_count; i++)
         names |= names_argument(probe->captures[i].expr);
     return names;
+}
+
+bool session_is_no_name(const struct backend_caps *caps, const char *why) {
+    const char *const *said = caps->no_names;
+    while (said && *said && !strstr(why, *said))
+        said++;
+    return said && *said;
+}
+
+static bool is_word(char c) {
+    return c == '_' || isalnum((unsigned char)c);
+}
+
+/* `return` within an expression, outside of its texts. */
+static bool needs_results(const char *expr) {
+    char quote = 0;
+    for (const char *p = expr; *p; p++) {
+        bool starts = p == expr || (!is_word(p[-1]) && p[-1] != '.');
+        if (quote && *p == '\\' && p[1] && quote != '`')
+            p++;
+        else if (quote)
+            quote = *p == quote ? 0 : quote;
+        else if (strchr("\"'`", *p))
+            quote = *p;
+        else if (starts && !strncmp(p, "return", 6) && !is_word(p[6]))
+            return true;
+    }
+    return false;
+}
+
+/* Delve's own language has no `return`: alone it is told from its arguments. */
+static struct error *check_results(const struct probe *probe, const struct backend_caps *caps) {
+    static const char why[] =
+        "with Delve `return` stands alone: capture `return`, all results by their names, and take "
+        "its part from the event; or write the result's own name, where the source gives it one";
+    if (caps->abi)
+        return NULL;
+    for (size_t i = 0; i < probe->return_count; i++)
+        if (strcmp(probe->at_return[i].expr, "return") && needs_results(probe->at_return[i].expr))
+            return recipe_error(probe->source, probe->at_return[i].mark,
+                                "probe \"%s\": at_return: %s: %s", probe->name,
+                                probe->at_return[i].expr, why);
+    for (size_t i = 0; i < probe->capture_count; i++)
+        if (strcmp(probe->captures[i].expr, "return") && needs_results(probe->captures[i].expr))
+            return recipe_error(probe->source, probe->captures[i].mark,
+                                "probe \"%s\": capture: %s: %s", probe->name,
+                                probe->captures[i].expr, why);
+    if (probe->when && needs_results(probe->when))
+        return recipe_error(probe->source, probe->when_mark, "probe \"%s\": when: %s: %s",
+                            probe->name, probe->when, why);
+    return NULL;
 }
 
 /* `arg0` by ABI, `$rax`: for back ends that look at registers themselves. */
@@ -101,6 +154,8 @@ struct error *session_fits(const struct recipe *recipe, const struct backend_cap
             error = check_watch(recipe, probe, caps);
         if (!error)
             error = check_exprs(probe, caps);
+        if (!error)
+            error = check_results(probe, caps);
         if (error)
             return error;
     }

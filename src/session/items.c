@@ -70,17 +70,16 @@ static enum progress stage_filter(struct session *s, struct item *item, uint64_t
 /* A variable that a server finds at no hit is a mistake in the recipe, which other back ends see
  * before the run. A value that cannot be had may be had at the next hit. */
 static void complain(struct session *s, struct probe_state *p, const char *why) {
-    const char *no_name = s->ops->caps->no_name ? strstr(why, s->ops->caps->no_name) : NULL;
-    if (p->complained)
+    bool mistaken = session_is_no_name(s->ops->caps, why);
+    if (p->complained && !mistaken)
         return;
     p->complained = true;
-    if (no_name) {
-        session_fail(s, recipe_error(p->probe->source, p->probe->when_mark,
-                                     "probe \"%s\": when: %s", p->probe->name, no_name));
-        return;
-    }
     struct error *error = recipe_error(p->probe->source, p->probe->when_mark,
                                        "probe \"%s\": when: %s", p->probe->name, why);
+    if (mistaken) {
+        session_fail(s, error);
+        return;
+    }
     report_error(s, p->probe->name, "error", "%s", error->message);
     error_free(error);
 }

@@ -66,6 +66,9 @@ void session_congest(struct session *session, bool congested);
 /* Frees it at once. Only after `over`, or when all of the process ends. */
 void session_free(struct session *session);
 
+/* Do these words of a server say that it knows no such name? */
+bool session_is_no_name(const struct backend_caps *caps, const char *why);
+
 /* Does every key of the recipe have a meaning for this back end? The first that has not is an
  * ERROR_RECIPE at its line. */
 bool session_names_arguments(const struct probe *probe); /* arg0, arg1, ... by the ABI */

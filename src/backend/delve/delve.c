@@ -96,6 +96,10 @@ static void delve_destroy(struct backend *b) {
 
 #define BIT(trigger) (1u << (trigger))
 
+/* 1.27 looks for `main.x` among the functions last; to 1.20 it is a field of main.main. */
+static const char *const no_names[] = {"could not find symbol ", " has no function ",
+                                       "(type func()) is not a struct", NULL};
+
 static const struct backend_caps delve_caps = {
     .name = "delve",
     .triggers = BIT(TRIGGER_AT) | BIT(TRIGGER_CALL) | BIT(TRIGGER_RETURN_OF) | BIT(TRIGGER_WATCH) |
@@ -109,7 +113,7 @@ static const struct backend_caps delve_caps = {
     .registers = true,
     .goroutines = true,
     .stops_all = true,
-    .no_name = "could not find symbol value for ",
+    .no_names = no_names,
     .watch_alone =
         "where a breakpoint's own instruction writes what is watched, Delve loses the write, "
         "takes the next breakpoint for it, and the target dies (docs/adr/0006): give the "

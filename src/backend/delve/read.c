@@ -28,6 +28,13 @@ struct read {
     char *error;
 };
 
+/* Delve tells Go's results as arguments of another kind; of C it knows none. */
+static const char no_c_results[] = "Delve does not know what a function of C returns";
+
+static bool is_c(const struct hit *hit) {
+    return !strncmp(hit->function, "C.", 2);
+}
+
 /* What a read has taken. */
 struct cost {
     const struct want *want;
@@ -405,6 +412,10 @@ enum read_result delve_read(struct backend *b, const struct hit *hit, const stru
         [WANT_GOROUTINE] = ask_goroutine, [WANT_GOROUTINES] = ask_goroutines,
         [WANT_THREAD] = ask_thread,       [WANT_LIST] = ask_list};
     struct read *read = find_read(b, hit, want);
+    if (want->kind == WANT_RESULTS && is_c(hit)) {
+        *out = value_error(into, "%s", no_c_results);
+        return READ_DONE;
+    }
     if (!read) {
         int came = from_stop(b, hit, want, into, out);
         if (came > 0)
