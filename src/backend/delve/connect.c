@@ -94,8 +94,15 @@ static void on_server_exit(void *owner, int64_t status, int signal) {
                                 *said ? "; it said: " : "", said));
 }
 
+/* Where the flags of the target begin, or NULL. */
+static const char *end_of_flags(const char *command) {
+    const char *stop = strstr(command, " -- ");
+    size_t n = strlen(command);
+    return stop || n < 3 || strcmp(command + n - 3, " --") ? stop : command + n - 3;
+}
+
 static bool has_word(const char *command, const char *word) {
-    const char *stop = strstr(command, " -- "), *found = strstr(command, word);
+    const char *stop = end_of_flags(command), *found = strstr(command, word);
     return found && (!stop || found < stop);
 }
 
@@ -103,12 +110,12 @@ static bool has_word(const char *command, const char *word) {
 static void connect_exec(struct backend *b, const char *rest) {
     static const struct child_events events = {on_server_output, on_server_exit};
     struct buffer command = BUFFER_INIT(64 << 10);
-    const char *stop = strstr(rest, " -- ");
+    const char *stop = end_of_flags(rest);
     buffer_puts(&command, "exec ");
     buffer_add(&command, rest, stop ? (size_t)(stop - rest) : strlen(rest));
     if (!has_word(rest, "--headless"))
         buffer_puts(&command, " --headless");
-    if (!has_word(rest, "--listen") && !has_word(rest, " -l "))
+    if (!has_word(rest, "--listen") && !has_word(rest, " -l"))
         buffer_puts(&command, " --listen=127.0.0.1:0");
     if (!has_word(rest, "--api-version"))
         buffer_puts(&command, " --api-version=2");
