@@ -516,6 +516,20 @@ def test_core(chain):
     os.unlink(core)
 
 
+def test_flags_of_a_started_server(_chain):
+    """What is missing is added, before the flags of the target."""
+    script = write("echo \"$0 $*\"\nexit 1\n", "said.sh")
+    for flags, listens, rest in (("exec ./a", True, ""), ("exec ./a -l=127.0.0.1:1", False, ""), ("exec ./a -l 127.0.0.1:1", False, ""),
+                                 ("exec ./a --listen=127.0.0.1:1", False, ""), ("exec ./a --listen 127.0.0.1:1", False, ""),
+                                 ("exec ./a -- -l=x", True, " -- -l=x"), ("exec ./a --", True, " --")):
+        got = run(ONE, f"dlv+exec:sh {script} {flags}")
+        said = re.search(rf"{script} (.*--api-version.*)", got.err)
+        check(got.code == 3 and said, f"{flags}: {got.code} {got.err[-300:]}")
+        words = said[1].split()
+        check(("--listen=127.0.0.1:0" in words) == listens, f"{flags}: {said[1]}")
+        check(said[1].endswith("--accept-multiclient" + rest), f"{flags}: {said[1]}")
+
+
 def test_a_started_server_that_ends_early(chain):
     """What we start says where another server listens, and has ended, with all of its output, long before the run
     lets go of it."""

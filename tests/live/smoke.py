@@ -273,6 +273,22 @@ def test_results_without_optimisation(chain):
         check(values["sum"] == values["all"]["sum"] and values["all"]["name"] == "multi", str(values))
 
 
+def test_results_that_delve_has_not(chain):
+    program = chain.build("foreign", "-gcflags=all=-N -l")
+    got = run("recipe: 1\nprobes:\n  c: {call: doubled, at_return: [return]}\n  go: {call: main.cross, at_return: [return]}\n",
+              f"dlv+exec:{chain.dlv} exec {program}", "--kill-launched")
+    check([hit["values"]["return"] for hit in got.hits("go")] == [3, 4, 5], got.hits("go"))
+    check(got.hits("c") and all("function of C" in hit["values"]["return"]["$error"] for hit in got.hits("c")), got.hits("c"))
+    for probe in "call: main.cross, at_return: {r: return, e: return.err}", "return_of: main.cross, capture: [2 + return]", \
+                 "return_of: main.cross, when: return > 1":
+        for command in "check", "run":
+            got = pickglass(command, write(f"recipe: 1\nprobes:\n  a: {{{probe}}}\n"), f"dlv+exec:{chain.dlv} exec {program}")
+            check(got.code == 2 and "stands alone" in got.err and "recipe.yaml:3:" in got.err, f"{command} {probe}: {got.code} {got.err[-300:]}")
+    got = run("recipe: 1\nprobes:\n  a: {call: main.cross, at_return: {r: return, text: '\"return \" + \"x\"'}}\n",
+              f"dlv+exec:{chain.dlv} exec {program}", "--kill-launched")
+    check(got.code == 0 and got.hits()[0]["values"] == {"r": 3, "text": "return x"}, f"{got.code} {got.err[-300:]}")
+
+
 def test_endings(chain):
     text = "recipe: 1\nprobes:\n  panic: {panic: true, stack: 8}\n  exit: {exit: true}\n"
     for mode, field, value, panics in (("unrecovered", "status", 2, 1), ("nilptr", "status", 2, 1),
@@ -630,6 +646,39 @@ def test_an_offset_counts_from_the_first_instruction(chain):
         pcs = {hit["probe"]: int(hit["location"]["pc"], 16) for hit in got.hits()}
         check(pcs["a"] == entry < pcs["b"], f"{entry}: {pcs}")
         untouched(server, server.url)
+    finally:
+        server.end()
+
+
+def test_places_where_nothing_is_executed(chain):
+    """Delve would write its breakpoint there all the same."""
+    server = httpd(chain)
+    try:
+        symbols = output("nm", chain.build("httpd"))
+        entry, data = (int(re.search(rf"^([0-9a-f]+) \w {re.escape(name)}$", symbols, re.M)[1], 16) for name in ("main.lookup", "runtime.etext"))
+        data = (data & -4096) + 8192  # of what is constant
+        cases = ((f"{{function: main.lookup, offset: {data - entry}}}", "no function"), (f'"*{data:#x}"', "no function"),
+                 (f"{{address: {entry:#x}, offset: {data - entry}}}", "no function"), (f'"*{entry + 1:#x}"', "middle of an instruction"),
+                 ("{function: main.lookup, offset: 1}", "middle of an instruction"))
+        for place, word in cases:
+            for command in "check", "run":
+                got = pickglass(command, write(f"recipe: 1\nprobes:\n  a: {{at: {place}}}\n"), server.uri)
+                check(got.code == 2 and word in got.err and "recipe.yaml:3:" in got.err, f"{command} {place}: {got.code} {got.err[-300:]}")
+        untouched(server, server.url)
+        got = run(f'recipe: 1\nlimits: {{hits: 1}}\nprobes:\n  a: {{at: "*{entry:#x}"}}\n', server.uri)
+        check(got.code == 0 and int(got.hits()[0]["location"]["pc"], 16) == entry, f"{got.code} {got.err[-300:]}")
+        untouched(server, server.url)
+    finally:
+        server.end()
+
+
+def test_a_name_that_nothing_has(chain):
+    server = httpd(chain)
+    try:
+        for when in "nope > 1", "main.Nope > 1", "key != \"\" && fmt.Nope > 1":
+            got = run(f"recipe: 1\nprobes:\n  a: {{at: main.lookup, when: '{when}'}}\n", server.uri)
+            check(got.code == 2 and "recipe.yaml:3:" in got.err, f"{when}: {got.code} {got.err[-300:]}")
+            untouched(server, server.url)
     finally:
         server.end()
 
