@@ -281,18 +281,19 @@ enum read_result program_show(struct program *program, struct program_thread *th
 
 #define WARM_MAX 64 /* places of one site */
 
-static void warm_names(struct program *program, const struct site *site, bool arguments) {
+static void warm_names(struct program *program, const struct site *site, const struct want *want) {
     for (size_t i = 0; i < site->address_count && i < WARM_MAX; i++) {
-        struct loaded *loaded = space_at(&program->space, site->addresses[i]);
-        uint64_t pc = loaded ? site->addresses[i] - loaded->bias : 0;
-        const struct names_at *list = loaded ? program_names(program, loaded, pc, arguments) : NULL;
+        struct vantage at =
+            program_vantage(program, site->addresses[i], want->where, moments[site->kind]);
+        const struct names_at *list =
+            at.loaded ? program_names(program, &at, want->kind == WANT_ARGS) : NULL;
         for (size_t k = 0; list && k < list->count; k++)
-            program_compiled(program, list->names[k], loaded, pc, moments[site->kind]);
+            program_compiled(program, list->names[k], &at);
     }
 }
 
 void program_warm_names(struct program *program, const struct site *site) {
     for (size_t i = 0; i < site->want_count; i++)
         if (site->wants[i].kind == WANT_ARGS || site->wants[i].kind == WANT_LOCALS)
-            warm_names(program, site, site->wants[i].kind == WANT_ARGS);
+            warm_names(program, site, &site->wants[i]);
 }
