@@ -6,7 +6,9 @@
 #include "value/event.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
+#define FILES_EACH 4     /* that a target may need */
 #define FOLLOWED_MAX 256 /* at one time */
 
 static struct member *member_of(struct worker *w, const struct session *session) {
@@ -138,9 +140,20 @@ static struct error *make_session(struct worker *w, struct member *member, const
     return error;
 }
 
+/* 1024 open files are what a shell allows, and fewer than what many targets need. */
+static void allow_files(size_t targets) {
+    struct rlimit files;
+    rlim_t wanted = (rlim_t)targets * FILES_EACH + 256;
+    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= wanted)
+        return;
+    files.rlim_cur = wanted < files.rlim_max ? wanted : files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 struct error *members_make(struct worker *w) {
     size_t n = w->job.target_count;
     struct error *error = NULL;
+    allow_files(n);
     for (size_t i = 0; i < n && !error; i++) {
         struct member *member = ARRAY_ADD(w->members, w->member_count, w->member_cap);
         if (!member)
