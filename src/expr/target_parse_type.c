@@ -47,6 +47,40 @@ static void read_words(struct parser *p, struct buffer *name) {
     }
 }
 
+#define DIMENSIONS 8
+
+/* "[2][3]" */
+static const struct type *read_dimensions(struct parser *p, const struct type *type) {
+    uint64_t counts[DIMENSIONS];
+    int n = 0;
+    while (n < DIMENSIONS && parser_take(p, TOP_INDEX)) {
+        if (p->token.kind != TT_INT)
+            return NULL;
+        counts[n++] = p->token.i;
+        parser_advance(p);
+        if (!parser_take(p, TOP_INDEX_END))
+            return NULL;
+    }
+    while (n--)
+        type = type_array_of(p->module, type, counts[n]);
+    return type;
+}
+
+/* The "(*)" of a pointer to an array: how many; 0, and nothing read, where it is something else. */
+static size_t read_inner_pointers(struct parser *p) {
+    size_t at = p->at, n = 0;
+    struct target_token token = p->token;
+    if (!parser_take(p, TOP_OPEN))
+        return 0;
+    while (parser_take(p, TOP_MUL))
+        n++;
+    if (n && parser_take(p, TOP_CLOSE))
+        return n;
+    p->at = at;
+    p->token = token;
+    return 0;
+}
+
 static const struct type *read_type(struct parser *p) {
     struct buffer name = BUFFER_INIT(4096);
     const struct type *type = NULL;
@@ -62,7 +96,9 @@ static const struct type *read_type(struct parser *p) {
             type = type_pointer_to(p->module, type);
         parser_advance(p);
     }
-    while (type && go_pointers--)
+    size_t pointers = type ? read_inner_pointers(p) : 0;
+    type = pointers ? read_dimensions(p, type) : type;
+    for (pointers += go_pointers; type && pointers; pointers--)
         type = type_pointer_to(p->module, type);
     return type;
 }
@@ -77,6 +113,10 @@ const struct type *parser_try_type(struct parser *p) {
                                   : read_type(p);
     if (type && parser_is(p, TOP_CLOSE))
         return type;
+    if (sure && !p->error && type) {
+        parser_fail(p, p->token.at, "expected \")\" behind the type");
+        return NULL;
+    }
     if (sure && !p->error) {
         int n = (int)(p->token.at - start);
         while (n && p->text[start + (size_t)n - 1] == ' ')

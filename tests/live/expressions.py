@@ -38,7 +38,7 @@ GLOBAL = {
               "g_ullong", "g_at_limit", "g_at_limit + 1", "g_over_limit", "g_double < g_float", "-g_minus_zero", "g_wchar == 0x20ac",
               "g_cdouble", "g_atomic + 1", "g_volatile", "g_fixed + g_count", "&g_bits", "*g_const_pointer", "g_char == 'c'",
               "(long)'a'", "sizeof(g_bits)", "sizeof(g_int128)", "sizeof(binary)", "(struct point *)&g_grid",
-              "((struct point *)&g_grid)->y", "((struct point *)&g_grid)[1]", "*(point_ptr)&g_grid", "(row *)&g_grid",
+              "((struct point *)&g_grid)->y", "((struct point *)&g_grid)[1]", "*(point_ptr)&g_grid", "(row *)&g_grid", "*(int (*)[2])&g_grid", "(*(int (*)[3][2])&g_grid)[1][1]", "sizeof(*(long (*)[7])g_void)",
               "(*(row *)&g_grid)[1]", "(_Bool)5", "(bool)0", "g_int == -2147483648", "g_ulong == -1", "g_size / g_diff"],
     "structs": ["g_first", "g_first.next->value", "g_first.next->next->value", "g_list->next->next->next", "*g_list",
                 "g_list->self->self->value", "g_nodes[0]->value", "g_nodes[2]", "g_nodes[2]->value", "*g_nodes", "**g_nodes",
