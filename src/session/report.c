@@ -237,8 +237,8 @@ bool report_list(struct session *s, value_ref list, const struct buffer *in) {
 
 /* ---- end ---- */
 
-static void warn(struct session *s, struct error *error) {
-    report_error(s, NULL, "warning", "%s", error->message);
+static void warn(struct session *s, const struct probe *probe, struct error *error) {
+    report_error(s, probe->name, "warning", "%s", error->message);
     error_free(error);
 }
 
@@ -250,9 +250,10 @@ static void tell_never_loaded(struct session *s) {
     for (size_t i = 0; i < s->probe_count; i++) {
         const struct probe *probe = s->probes[i].probe;
         if (!s->probes[i].placed && waits_for(s, &s->probes[i]))
-            warn(s, recipe_error(probe->source, probe->at.mark,
-                                 "probe \"%s\" has waited for %s, which was never loaded",
-                                 probe->name, waits_for(s, &s->probes[i])));
+            warn(s, probe,
+                 recipe_error(probe->source, probe->at.mark,
+                              "probe \"%s\" has waited for %s, which was never loaded", probe->name,
+                              waits_for(s, &s->probes[i])));
     }
 }
 
