@@ -103,6 +103,10 @@ def test_a_parameter_of_another_type():
     check(pickglass("check", path, "-p", "least=5ms").code == 0, "5ms")
 
 
+def test_a_pattern_is_for_names():
+    refused(1, "list", "--pid", str(Busy(light=True).pid), "threads", "busy", words=["list threads takes no pattern", "grep"])
+
+
 def test_what_is_listed_elsewhere():
     stub = gdbserver(attach=Busy(light=True).pid)
     refused(3, "list", stub.uri, "threads", words=["threads can be listed of a Delve", "natively"])
@@ -119,6 +123,13 @@ def test_words_of_trace():
              [["tick", "--when", "n >"], '--when "n >": '])
     for words, told in wrong:
         refused(2, "trace", *target, *words, "-q", "-o", "-", words=[told], but=["probe", " | "])
+
+
+def test_words_of_trace_at_a_launch():
+    """A library might have the function: that none has is the reason, not that none came."""
+    for words in ["tikc"], ["tikc", "n"]:
+        refused(2, "trace", *words, "-q", "-o", "-", "--kill-launched", "--", build("counts"), words=['LOCATION "tikc": no function "tikc"'],
+                but=["never loaded", "\n\n", "EXPR"])
 
 
 def test_the_recipe_of_trace():
