@@ -107,7 +107,7 @@ def captured(binary, place, expressions):
     recipe, events, told = (os.path.join(WORK, name) for name in ("recipe.yaml", "events.jsonl", "told"))
     captures = "".join(f"      c{i}: {{expr: {json.dumps(expression)}, depth: 6}}\n" for i, expression in enumerate(expressions))
     with open(recipe, "w") as out:
-        out.write(f"recipe: 1\nprobes:\n  p:\n    at: {json.dumps(place)}\n    max_hits: 1\n    capture:\n{captures}")
+        out.write(f"recipe: 1\nlimits: {{max_pause: 5s}}\nprobes:\n  p:\n    at: {json.dumps(place)}\n    max_hits: 1\n    capture:\n{captures}")
     for path in (events, told):
         if os.path.exists(path):
             os.remove(path)
