@@ -175,6 +175,13 @@ bool text_is_utf8(const char *bytes, size_t n) {
     return true;
 }
 
+uint64_t text_hash(const void *bytes, size_t n) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (const uint8_t *at = bytes, *end = at + n; at < end; at++)
+        hash = (hash ^ *at) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
 void text_time(char out[static 32], int64_t ns) {
     int64_t rest = ns % 1000000000;
     rest += rest < 0 ? 1000000000 : 0;

@@ -44,6 +44,9 @@ size_t text_whole(const char *bytes, size_t n);
 bool text_is_name(const char *text);
 bool text_is_utf8(const char *bytes, size_t n);
 
+/* FNV-1a, 64 bits: for tables and names, not against those who seek two alike. */
+uint64_t text_hash(const void *bytes, size_t n);
+
 /* Nanoseconds since the epoch as RFC 3339 UTC with nine digits: 30 characters and the NUL. */
 void text_time(char out[static 32], int64_t ns);
 

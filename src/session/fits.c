@@ -59,27 +59,33 @@ static bool needs_results(const char *expr) {
     return false;
 }
 
+static struct error *refuse_results(const struct probe *probe, struct mark mark, const char *key,
+                                    const char *expr) {
+    return recipe_error(probe->source, mark,
+                        "probe \"%s\": %s: %s: with Delve `return` stands alone: capture `return`, "
+                        "all results by their names, and take its part from the event; or write "
+                        "the result's own name, where the source gives it one",
+                        probe->name, key, expr);
+}
+
+static struct error *check_list(const struct probe *probe, const char *key,
+                                const struct capture *list, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i].expr, "return") && needs_results(list[i].expr))
+            return refuse_results(probe, list[i].mark, key, list[i].expr);
+    return NULL;
+}
+
 /* Delve's own language has no `return`: alone it is told from its arguments. */
 static struct error *check_results(const struct probe *probe, const struct backend_caps *caps) {
-    static const char why[] =
-        "with Delve `return` stands alone: capture `return`, all results by their names, and take "
-        "its part from the event; or write the result's own name, where the source gives it one";
     if (caps->abi)
         return NULL;
-    for (size_t i = 0; i < probe->return_count; i++)
-        if (strcmp(probe->at_return[i].expr, "return") && needs_results(probe->at_return[i].expr))
-            return recipe_error(probe->source, probe->at_return[i].mark,
-                                "probe \"%s\": at_return: %s: %s", probe->name,
-                                probe->at_return[i].expr, why);
-    for (size_t i = 0; i < probe->capture_count; i++)
-        if (strcmp(probe->captures[i].expr, "return") && needs_results(probe->captures[i].expr))
-            return recipe_error(probe->source, probe->captures[i].mark,
-                                "probe \"%s\": capture: %s: %s", probe->name,
-                                probe->captures[i].expr, why);
-    if (probe->when && needs_results(probe->when))
-        return recipe_error(probe->source, probe->when_mark, "probe \"%s\": when: %s: %s",
-                            probe->name, probe->when, why);
-    return NULL;
+    struct error *error = check_list(probe, "at_return", probe->at_return, probe->return_count);
+    if (!error)
+        error = check_list(probe, "capture", probe->captures, probe->capture_count);
+    if (!error && probe->when && needs_results(probe->when))
+        error = refuse_results(probe, probe->when_mark, "when", probe->when);
+    return error;
 }
 
 /* `arg0` by ABI, `$rax`: for back ends that look at registers themselves. */

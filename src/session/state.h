@@ -239,7 +239,7 @@ bool item_finish(struct session *s, struct item *item); /* resumed: its event; f
 void items_clear(struct session *s);
 void items_lost(struct session *s); /* the target has gone: hits that were not read to the end */
 
-/* place.c */
+/* place.c: into its event, as the item's own location sees the place */
 void item_put_place(struct session *s, struct item *item);
 
 /* names.c */

@@ -20,12 +20,9 @@ void status_free(struct status *status) {
     map_free(&status->targets);
 }
 
-/* FNV-1a. Names with the same hash share a count: a live line bears that. */
+/* Names with the same hash share a count: a live line bears that. */
 static uint64_t hash(const char *name) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
-    return hash;
+    return text_hash(name, strlen(name));
 }
 
 /* `armed` may come more than once, and a forked target comes and goes. */

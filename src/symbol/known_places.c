@@ -1,5 +1,6 @@
 #include "symbol/known_places.h"
 
+#include "base/text.h"
 #include <string.h>
 
 #define KNOWN_MAX 16384 /* questions that are kept for one module */
@@ -14,14 +15,12 @@ struct known {
 /* ---- the question ---- */
 
 static uint64_t mix(uint64_t hash, uint64_t value) {
-    return (hash ^ value) * UINT64_C(0x100000001b3); /* FNV-1a */
+    hash = (hash ^ value) * UINT64_C(0xff51afd7ed558ccd);
+    return hash ^ hash >> 32;
 }
 
 static uint64_t mix_text(uint64_t hash, const char *text) {
-    hash = mix(hash, text != NULL);
-    while (text && *text)
-        hash = mix(hash, (unsigned char)*text++);
-    return hash;
+    return mix(hash, text ? text_hash(text, strlen(text)) : 0);
 }
 
 static unsigned flags_of(const struct place_query *query) {
@@ -29,7 +28,7 @@ static unsigned flags_of(const struct place_query *query) {
 }
 
 static uint64_t key_of(const struct place_query *query) {
-    uint64_t hash = mix(UINT64_C(0xcbf29ce484222325), flags_of(query));
+    uint64_t hash = mix(0, flags_of(query) + 1);
     hash = mix_text(mix_text(hash, query->function), query->file);
     return mix(mix(mix_text(hash, query->match), query->line), query->max);
 }

@@ -107,10 +107,7 @@ static void tell(struct module *module, struct sought *sought, name_found_fn *fo
 /* ---- all of them ---- */
 
 static uint64_t key_of(const char *text, size_t n, unsigned kinds) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ kinds; /* FNV-1a */
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return text_hash(text, n) + kinds;
 }
 
 static struct sought *sought_before(const struct module *module, const struct sought *like,

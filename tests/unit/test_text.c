@@ -234,3 +234,10 @@ Test(text, arrays_grow_zeroed_and_keep_their_content) {
     cr_assert_eq(count, 100);
     free(array);
 }
+
+/* The vectors of its authors, for 64 bits. */
+Test(text, hash_is_fnv_1a) {
+    cr_expect_eq(text_hash("", 0), UINT64_C(0xcbf29ce484222325));
+    cr_expect_eq(text_hash("a", 1), UINT64_C(0xaf63dc4c8601ec8c));
+    cr_expect_eq(text_hash("foobar", 6), UINT64_C(0x85944171f73967e8));
+}

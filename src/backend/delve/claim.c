@@ -7,6 +7,7 @@
  * has another claim: what is left then is in stop.c. */
 #include "backend/delve/delve.h"
 
+#include "base/text.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -28,13 +29,6 @@ static void write_path(const char *where, char *out, size_t size) {
     snprintf(out, size, "%s", realpath(where, path) ? path : where);
 }
 
-static uint64_t hash_of(const char *text) {
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (const char *p = text; *p; p++)
-        hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
-    return hash;
-}
-
 static socklen_t name_of(const struct stream_address *address, struct sockaddr_un *name) {
     char where[PATH_MAX];
     snprintf(where, sizeof where, "%s", address->where);
@@ -44,7 +38,7 @@ static socklen_t name_of(const struct stream_address *address, struct sockaddr_u
         write_path(address->where, where, sizeof where);
     *name = (struct sockaddr_un){.sun_family = AF_UNIX};
     int n = snprintf(name->sun_path + 1, sizeof name->sun_path - 1, "pickglass/delve/%016" PRIx64,
-                     hash_of(where));
+                     text_hash(where, strlen(where)));
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 

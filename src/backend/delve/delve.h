@@ -125,7 +125,9 @@ void delve_sweep(struct backend *b); /* queues the clearing of crashed runs' bre
  * that these can be refused. */
 void delve_ask_follow(struct backend *b);
 
-/* claim.c */
+/* claim.c: before the stream is opened. ERROR_USAGE: a target of this run has the server already;
+ * ERROR_RUN with REASON_NO_PEER: another run has. The caller owns it. Kept until delve_unclaim().
+ */
 struct error *delve_claim(struct backend *b, const struct stream_address *address);
 void delve_unclaim(struct backend *b);
 

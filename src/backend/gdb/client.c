@@ -4,6 +4,7 @@
 #include "backend/gdb/gdb.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -355,11 +356,9 @@ static void on_damaged(struct backend *b) {
  * what is said twice before our next packet is acknowledged is the last reply still. */
 static bool is_repeated(struct backend *b, const struct packet *packet) {
     const struct request *first = b->request_count ? &b->requests[0] : NULL;
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
     if (b->target.kind != STREAM_SERIAL)
         return false;
-    for (size_t i = 0; i < packet->len; i++)
-        hash = (hash ^ (uint8_t)packet->data[i]) * UINT64_C(1099511628211);
+    uint64_t hash = text_hash(packet->data, packet->len);
     bool same = hash == b->last_reply && !(first && first->acked);
     b->last_reply = hash;
     return same;
